@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::{Rng, RngExt as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{VersionCode, Weight};
+use crate::{Token, VersionCode, Weight};
 
 /// A plan that keeps every rule: which versions there are, where they live, what share of new sessions each gets.
 ///
@@ -198,7 +198,19 @@ impl Plan {
 
     /// A version for a new session, by weight. Draws one number.
     pub fn pick(&self, rng: &mut impl Rng) -> VersionCode {
-        let mut ticket = rng.random_range(0..Weight::ALL.basis_points());
+        self.holder_of(rng.random_range(0..Weight::ALL.basis_points()))
+    }
+
+    /// A version for a session that has to move, by weight, and the same one for every request of the session: its
+    /// token is as random as any draw.
+    pub fn pick_again(&self, token: &Token) -> VersionCode {
+        let digits = u64::from_str_radix(&token.as_str()[..16], 16).expect("tokens hold hex digits only");
+        let ticket = digits % u64::from(Weight::ALL.basis_points());
+        self.holder_of(u16::try_from(ticket).expect("less than 10,000"))
+    }
+
+    /// The live version whose share a ticket of `0..10_000` falls into.
+    fn holder_of(&self, mut ticket: u16) -> VersionCode {
         for (version, weight) in self.live() {
             match ticket.checked_sub(weight.basis_points()) {
                 Some(rest) => ticket = rest,

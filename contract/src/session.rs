@@ -10,6 +10,7 @@ pub struct SessionItem {
     /// Hash key.
     pub token: Token,
     /// The version that the session is on. An item without one binds nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionCode>,
     /// Unix seconds past which the session is over, whether or not
     /// [TTL](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html) has deleted the item yet.

@@ -50,7 +50,7 @@ impl Weight {
             return Err(malformed());
         }
         let basis_points: u32 = format!("{whole}{decimals:0<2}").parse().map_err(|_| malformed())?;
-        u16::try_from(basis_points).map_err(|_| malformed()).and_then(|value| Self::from_basis_points(value))
+        u16::try_from(basis_points).map_err(|_| malformed()).and_then(Self::from_basis_points)
     }
 }
 

@@ -8,14 +8,14 @@ use stickshift_contract::{Claim, Plan, Route, SessionCookie, SessionItem, Timing
 use crate::Request;
 
 /// What a request says that matters for its route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask<'a> {
     /// The version whose assets the path names (`/_v/<version>/…`).
     pub asset: Option<VersionCode>,
     /// What the cookies claim.
     pub claim: Claim,
-    /// Whether it comes from a known crawler or monitor.
-    pub is_bot: bool,
+    /// What the client calls itself: crawlers and monitors are told by it, where that matters.
+    pub user_agent: &'a str,
 }
 
 /// What the table says of a session.
@@ -48,14 +48,14 @@ pub struct Decision {
     pub route: Route,
 }
 
-impl Ask {
+impl<'a> Ask<'a> {
     /// Reads a request.
-    pub fn read(request: &Request, cookie: &SessionCookie, now: u64) -> Self {
+    pub fn read(request: &'a Request, cookie: &SessionCookie, now: u64) -> Self {
         let asset = request.uri.strip_prefix("/_v/").and_then(|rest| rest.split_once('/'));
         Self {
             asset: asset.and_then(|(version, _)| VersionCode::parse(version).ok()),
             claim: cookie.read(request.headers.values("cookie").map(str::as_bytes), now),
-            is_bot: request.headers.values("user-agent").any(is_bot),
+            user_agent: request.headers.values("user-agent").next().unwrap_or_default(),
         }
     }
 
@@ -76,9 +76,9 @@ impl Ask {
     }
 }
 
-/// Decides where a request goes. Draws one number from `rng` if a session is rolled, none otherwise.
+/// Decides where a request goes. Draws one number from `rng` if a new session is rolled, none otherwise.
 pub fn decide(
-    ask: &Ask,
+    ask: &Ask<'_>,
     look_up: &LookUp,
     rollout: Rollout<'_>,
     timing: &Timing,
@@ -90,28 +90,26 @@ pub fn decide(
         return Decision { version, route: Route::Asset };
     }
     let session = session(&ask.claim, look_up, timing, now);
-    let route = match session {
-        Some(decision) if plan.keeps_sessions_of(decision.version, now) => return decision,
-        Some(_) => Route::Moved,
-        None if ask.is_bot => return Decision { version: plan.stable(), route: Route::Bot },
-        None => Route::Roll,
-    };
-    match rollout {
-        Rollout::Known(plan) => Decision { version: plan.pick(rng), route },
+    match (session, rollout) {
+        (Some((_, decision)), _) if plan.keeps_sessions_of(decision.version, now) => decision,
+        (None, _) if is_bot(ask.user_agent) => Decision { version: plan.stable(), route: Route::Bot },
+        // All requests of a session move to the same version, in whichever order they come.
+        (Some((token, _)), Rollout::Known(plan)) => Decision { version: plan.pick_again(&token), route: Route::Moved },
+        (None, Rollout::Known(plan)) => Decision { version: plan.pick(rng), route: Route::Roll },
         // Not `moved` either: on that word the app takes the session over, and an old bundle must not cause that.
-        Rollout::Bundled(plan) => Decision { version: plan.stable(), route: Route::Fallback },
+        (_, Rollout::Bundled(plan)) => Decision { version: plan.stable(), route: Route::Fallback },
     }
 }
 
-/// The version that a session in progress is on, and how that is known.
-fn session(claim: &Claim, look_up: &LookUp, timing: &Timing, now: u64) -> Option<Decision> {
-    let (receipt, age) = match claim {
-        Claim::Receipt(receipt, age) => (Some(receipt), *age),
-        Claim::Bare(_) => (None, 0),
+/// A session in progress, the version that it is on, and how that is known.
+fn session(claim: &Claim, look_up: &LookUp, timing: &Timing, now: u64) -> Option<(Token, Decision)> {
+    let (token, receipt, age) = match claim {
+        Claim::Receipt(receipt, age) => (receipt.token, Some(receipt), *age),
+        Claim::Bare(token) => (*token, None, 0),
         Claim::Nothing => return None,
     };
     if let Some(receipt) = receipt.filter(|_| age < timing.trust_window_seconds) {
-        return Some(Decision { version: receipt.version, route: Route::Receipt });
+        return Some((token, Decision { version: receipt.version, route: Route::Receipt }));
     }
     // An item older than the receipt is a replica that lags behind: the viewer holds the proof of a later write.
     if let LookUp::Found(item) = look_up
@@ -119,8 +117,8 @@ fn session(claim: &Claim, look_up: &LookUp, timing: &Timing, now: u64) -> Option
         && receipt.is_none_or(|receipt| item.touched >= receipt.touched)
         && let Some(version) = item.version
     {
-        return Some(Decision { version, route: Route::Record });
+        return Some((token, Decision { version, route: Route::Record }));
     }
     let receipt = receipt.filter(|_| age < timing.lifetime_seconds())?;
-    Some(Decision { version: receipt.version, route: Route::Hint })
+    Some((token, Decision { version: receipt.version, route: Route::Hint }))
 }

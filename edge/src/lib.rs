@@ -1,7 +1,7 @@
 //! The router behind CloudFront's origin-request trigger.
 //!
 //! A request passes [`Router::route`]: [`Ask`] reads what it says of its viewer, [`Replicas`] look the session up where
-//! that is needed, [`decide`] chooses, and the request goes out to the chosen origin with the reason on it.
+//! that is needed, [`decide()`] chooses, and the request goes out to the chosen origin with the reason on it.
 
 mod decide;
 mod event;

@@ -22,12 +22,12 @@ struct Inner {
 impl PlanCache {
     /// The last plan known, and whether the caller is to read it anew since it is `max_age_seconds` old or older.
     ///
-    /// At most one caller a second is sent, so that neither a burst of viewers nor a table that does not answer makes
-    /// everybody wait. With a `max_age_seconds` of 0 everybody is.
+    /// While a plan is known, at most one caller a second is sent, so that neither a burst of viewers nor a table that
+    /// does not answer makes everybody wait. With a `max_age_seconds` of 0 everybody is.
     pub(crate) fn get(&self, max_age_seconds: u64, now: u64) -> (Option<Arc<Plan>>, bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = inner.plan.is_none() || now.abs_diff(inner.read_at) >= max_age_seconds;
-        let is_turn = max_age_seconds == 0 || inner.tried_at != now;
+        let is_turn = max_age_seconds == 0 || inner.plan.is_none() || inner.tried_at != now;
         if is_old && is_turn {
             inner.tried_at = now;
         }

@@ -17,9 +17,9 @@ use crate::LookUp;
 pub struct Replicas {
     /// One client a replica, nearest first; at least one. Without retries of their own: the hedge is the retry.
     pub clients: Vec<Client>,
-    /// How long the nearest replica may take before the next one is asked as well; 60 ms unless there is a reason.
+    /// How long the nearest replica may take before the next one is asked as well.
     pub hedge_delay: Duration,
-    /// How long all of it may take; 250 ms unless there is a reason.
+    /// How long all of it may take.
     pub deadline: Duration,
 }
 
@@ -41,9 +41,14 @@ enum ReplicaError {
 type Item = HashMap<String, AttributeValue>;
 
 impl Replicas {
-    /// Replicas that are given 60 ms to answer first and 250 ms to answer at all.
+    /// How long the nearest replica may take before the next one is asked as well.
+    pub const HEDGE_DELAY: Duration = Duration::from_millis(60);
+    /// How long a look-up may take.
+    pub const DEADLINE: Duration = Duration::from_millis(250);
+
+    /// Replicas with [`Replicas::HEDGE_DELAY`] and [`Replicas::DEADLINE`].
     pub fn new(clients: Vec<Client>) -> Self {
-        Self { clients, hedge_delay: Duration::from_millis(60), deadline: Duration::from_millis(250) }
+        Self { clients, hedge_delay: Self::HEDGE_DELAY, deadline: Self::DEADLINE }
     }
 
     /// Asks for a session, the plan or both, in one call. Always answers before the deadline.
@@ -65,16 +70,20 @@ impl Replicas {
         // A sandbox that was frozen wakes with dead connections, so a lone replica is asked twice.
         let next = self.clients.get(1).unwrap_or(nearest);
         let first = read(nearest, token, is_plan_wanted);
-        let second = async {
-            tokio::time::sleep(self.hedge_delay).await;
-            read(next, token, is_plan_wanted).await
-        };
-        tokio::pin!(first, second);
+        tokio::pin!(first);
+        // Asking the next one starts here: when the first is late, or when it fails.
+        if let Ok(answer) = tokio::time::timeout(self.hedge_delay, &mut first).await {
+            return match answer {
+                Ok(answer) => Ok(answer),
+                Err(_) => read(next, token, is_plan_wanted).await,
+            };
+        }
+        let second = read(next, token, is_plan_wanted);
+        tokio::pin!(second);
         tokio::select! {
             answer = &mut first => match answer {
                 Ok(answer) => Ok(answer),
-                // No use in waiting out the delay.
-                Err(_) => read(next, token, is_plan_wanted).await,
+                Err(_) => second.await,
             },
             answer = &mut second => match answer {
                 Ok(answer) => Ok(answer),
@@ -93,7 +102,9 @@ async fn read(client: &Client, token: Option<Token>, is_plan_wanted: bool) -> Re
         call = call.request_items(ROLLOUT_TABLE, key([("pk", PLAN_PARTITION), ("sk", PLAN_IN_FORCE)]));
     }
     let output = call.send().await.map_err(aws_sdk_dynamodb::Error::from)?;
-    if output.unprocessed_keys.is_some_and(|tables| !tables.is_empty()) {
+    // What was asked for first of all must have been read; a plan that came along can wait for the next request.
+    let essential = if token.is_some() { SESSIONS_TABLE } else { ROLLOUT_TABLE };
+    if output.unprocessed_keys.is_some_and(|tables| tables.contains_key(essential)) {
         return Err(ReplicaError::Throttled);
     }
     let mut tables = output.responses.unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::Rng;
-use stickshift_contract::{Plan, ROUTE_HEADER, SessionCookie, VERSION_HEADER};
+use stickshift_contract::{Claim, Plan, ROUTE_HEADER, SessionCookie, VERSION_HEADER};
 
 use crate::plan_cache::PlanCache;
 use crate::replicas::Answer;
@@ -34,10 +34,15 @@ impl Router {
         Self { config, replicas, plan: PlanCache::default() }
     }
 
+    /// Takes over a plan that the caller has just read from the table, as if the router had.
+    pub fn learn(&self, plan: Plan, now: u64) {
+        self.plan.put(plan, now);
+    }
+
     /// Reads the plan ahead of the first request, and opens the connection on the way. Never fails: a plan that cannot
     /// be read now is read later.
     pub async fn warm(&self, now: u64) {
-        self.look_up(&Ask { asset: None, claim: stickshift_contract::Claim::Nothing, is_bot: false }, now).await;
+        self.look_up(&Ask { asset: None, claim: Claim::Nothing, user_agent: "" }, now).await;
     }
 
     /// Sends a request to its origin: sets the origin, the `Host` header and the two headers that tell the app which
@@ -61,7 +66,7 @@ impl Router {
     }
 
     /// The session and the plan to decide by. Asks DynamoDB only if it must, and then once for both.
-    async fn look_up(&self, ask: &Ask, now: u64) -> (LookUp, Option<Arc<Plan>>) {
+    async fn look_up(&self, ask: &Ask<'_>, now: u64) -> (LookUp, Option<Arc<Plan>>) {
         let timing = &self.config.cookie.timing;
         let token = ask.token_to_look_up(timing);
         // Who is new, or looked up anyway, gets a fresh plan. Whom a receipt or a path speaks for would be asked for it

@@ -1,0 +1,32 @@
+//! What app, edge and operator agree on, seen from outside.
+
+mod bot;
+mod cookie;
+mod plan;
+mod receipt;
+mod session;
+mod timing;
+mod token;
+mod weight;
+
+use stickshift_contract::{Keys, Receipt, Token, VersionCode};
+
+/// The key of the vectors in `receipts.txt`.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+fn keys() -> Keys {
+    Keys::parse(KEY).expect("a key of 32 characters")
+}
+
+fn code(text: &str) -> VersionCode {
+    VersionCode::parse(text).expect("a version code")
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        token: Token::parse("472ed977dc2fd2700dbb03a58634f789fd58d911").expect("a token"),
+        version: code("1"),
+        started: 1_710_000_000,
+        touched: 1_710_000_042,
+    }
+}

@@ -1,0 +1,5 @@
+//! The router's pure parts: events in and out, and the decision core. Look-ups are tested in the root package, which
+//! has a DynamoDB for them.
+
+mod decide;
+mod event;
