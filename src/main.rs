@@ -1,1 +1,25 @@
-fn main() {}
+//! The one binary: reads the command line and hands over.
+
+mod cli;
+
+use std::process::ExitCode;
+
+/// The SDK allocates hundreds of times a call: this makes a write a fifth cheaper.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn")).init();
+    // A viewer takes up to three sockets here, and many systems allow a thousand unless asked for more.
+    if let Err(cause) = rlimit::increase_nofile_limit(u64::MAX) {
+        log::warn!("could not raise the limit of open files: {cause}");
+    }
+    match cli::run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            eprintln!("error: {cause:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What the app is measured against: one actix-web route that answers with the bytes of a file, and nothing else.
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+
+/// The app's allocator too: it is the app that is to be measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[actix_web::main]
+async fn main() -> std::io::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(address), Some(file)) = (arguments.next(), arguments.next()) else {
+        eprintln!("usage: bare ADDRESS FILE");
+        std::process::exit(2);
+    };
+    let body = web::Bytes::from(std::fs::read(file)?);
+    let page = move || {
+        let body = body.clone();
+        async move { HttpResponse::Ok().content_type("text/html; charset=utf-8").body(body) }
+    };
+    HttpServer::new(move || App::new().route("/", web::get().to(page.clone()))).bind(address)?.run().await
+}

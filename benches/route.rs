@@ -1,0 +1,53 @@
+//! What a request costs at the edge without I/O: `cargo bench --bench route`.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use stickshift_contract::{Keys, Plan, Receipt, SessionCookie, Timing, Token, VersionCode};
+use stickshift_edge::{Ask, Event, LookUp, Request, Rollout, decide};
+
+const NOW: u64 = 1_710_000_042;
+const EVENT: &str = include_str!("../edge/tests/it/data/origin-request.json");
+
+fn request(cookie: Option<String>) -> Request {
+    let event: Event = serde_json::from_str(EVENT).expect("an event");
+    let mut request = event.into_request();
+    request.headers.remove("cookie");
+    if let Some(cookie) = cookie {
+        request.headers.set("Cookie", cookie);
+    }
+    request
+}
+
+fn route(criterion: &mut Criterion) {
+    let keys = Keys::parse("0123456789abcdef0123456789abcdef").expect("a key");
+    let mut rng = StdRng::seed_from_u64(1);
+    let version = VersionCode::parse("1").expect("a code");
+    let receipt = Receipt { token: Token::generate(&mut rng), version, started: NOW - 99, touched: NOW - 9 };
+    let returning = request(Some(format!("theme=dark; sessiontoken={}; lang=en", keys.sign(&receipt))));
+    let new = request(None);
+    let cookie = SessionCookie { keys: Some(keys.clone()), accept_bare_tokens: false, timing: Timing::default() };
+    let plan: Plan = serde_json::from_str(
+        r#"{ "revision": 1, "stable": "1", "versions": {
+            "1": { "origin": { "domain": "a.example.org", "port": 80, "protocol": "http" },
+                   "weight_basis_points": 9000, "state": "live" },
+            "2": { "origin": { "domain": "b.example.org", "port": 80, "protocol": "http" },
+                   "weight_basis_points": 1000, "state": "live" } } }"#,
+    )
+    .expect("a plan");
+    let mut decision = |request: &Request| {
+        let ask = Ask::read(request, &cookie, NOW);
+        decide(&ask, &LookUp::NoAnswer, Rollout::Known(&plan), &cookie.timing, NOW, &mut rng)
+    };
+    criterion.bench_function("route by receipt", |bencher| bencher.iter(|| decision(black_box(&returning))));
+    criterion.bench_function("route by roll", |bencher| bencher.iter(|| decision(black_box(&new))));
+    criterion.bench_function("sign a receipt", |bencher| bencher.iter(|| keys.sign(black_box(&receipt))));
+    criterion.bench_function("parse an event", |bencher| {
+        bencher.iter(|| serde_json::from_str::<Event>(black_box(EVENT)).expect("an event"));
+    });
+}
+
+criterion_group!(benches, route);
+criterion_main!(benches);

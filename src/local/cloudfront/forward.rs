@@ -1,0 +1,151 @@
+//! Sending a request to its origin and the answer back, body by body as they come.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BoxBody, SizedStream};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use actix_web::http::{Method, Uri};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use anyhow::{Context as _, anyhow};
+use awc::error::{ConnectError, SendRequestError};
+use awc::{Client, ClientResponse, Connector};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use stickshift_contract::Protocol;
+use stickshift_edge::{CustomOrigin, Request};
+
+use super::READ_TIMEOUT_SECONDS;
+use super::translate::{is_hop_by_hop, value};
+
+/// Why there is no answer to hand on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ForwardError {
+    #[error("it took too long")]
+    TooSlow,
+    #[error("{0}")]
+    Unreachable(SendRequestError),
+    #[error("the function's answer cannot be used: {0:#}")]
+    BadAnswer(anyhow::Error),
+}
+
+/// A client for origins; one a thread.
+pub(super) fn client() -> Client {
+    let connector = Connector::new()
+        .timeout(Duration::from_secs(10))
+        // As CloudFront: origins keep theirs longer, so no request meets a connection that is being closed.
+        .conn_keep_alive(Duration::from_secs(5))
+        .conn_lifetime(Duration::MAX)
+        // No limit: viewers must not wait for each other.
+        .limit(0);
+    Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish()
+}
+
+/// Sends `request`, with the viewer's `body`, to the origin that it names.
+pub(super) async fn forward(
+    client: &Client,
+    request: Request,
+    viewer_request: &HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ForwardError> {
+    let origin = request.origin.as_ref().and_then(|origin| origin.custom.as_ref());
+    let origin = origin.context("it names no custom origin").map_err(ForwardError::BadAnswer)?;
+    let read_timeout = Duration::from_secs(origin.read_timeout.unwrap_or(READ_TIMEOUT_SECONDS));
+    let outgoing = outgoing(client, &request, origin).map_err(ForwardError::BadAnswer)?;
+
+    // The origin's time runs once it has the request: each part of the body that it takes starts it anew.
+    let last_sent = Rc::new(Cell::new(Instant::now()));
+    let noted = Rc::clone(&last_sent);
+    let body = body.inspect(move |_| noted.set(Instant::now()));
+    let headers = viewer_request.headers();
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let send = match length {
+        Some(length) => outgoing.send_body(SizedStream::new(length, body)),
+        None if headers.contains_key(TRANSFER_ENCODING) => outgoing.send_stream(body),
+        None => outgoing.send(),
+    };
+    tokio::pin!(send);
+    let answer = loop {
+        let deadline = last_sent.get() + read_timeout;
+        match tokio::time::timeout_at(deadline.into(), &mut send).await {
+            Ok(answer) => break answer,
+            Err(_) if last_sent.get() + read_timeout > Instant::now() => {}
+            Err(_) => return Err(ForwardError::TooSlow),
+        }
+    };
+    match answer {
+        Ok(answer) => Ok(hand_on(answer, viewer_request.method(), read_timeout)),
+        Err(SendRequestError::Timeout | SendRequestError::Connect(ConnectError::Timeout)) => Err(ForwardError::TooSlow),
+        Err(cause) => Err(ForwardError::Unreachable(cause)),
+    }
+}
+
+/// The request to the origin, without its body.
+fn outgoing(client: &Client, request: &Request, origin: &CustomOrigin) -> anyhow::Result<awc::ClientRequest> {
+    if origin.protocol == Protocol::Https {
+        return Err(anyhow!(
+            "this CloudFront speaks plain HTTP to its origins, and {} wants HTTPS",
+            origin.domain_name
+        ));
+    }
+    let mut path = format!("{}{}", origin.path.as_deref().unwrap_or_default(), request.uri);
+    if !request.querystring.is_empty() {
+        path.push('?');
+        path.push_str(&request.querystring);
+    }
+    let authority = format!("{}:{}", origin.domain_name, origin.port);
+    let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path).build()?;
+    let method: Method = request.method.parse()?;
+    let mut outgoing = client.request(method, uri).no_decompress();
+    let custom = origin.custom_headers.as_ref().map(|headers| &headers.0);
+    // The distribution's own headers replace what a viewer sends under their names.
+    let viewers = request.headers.0.iter().filter(|(name, _)| !custom.is_some_and(|custom| custom.contains_key(*name)));
+    for (name, lines) in viewers.chain(custom.into_iter().flatten()) {
+        // The body's own: what is sent says it itself.
+        if matches!(name.as_str(), "content-length" | "transfer-encoding") {
+            continue;
+        }
+        let header_name: HeaderName = name.parse().with_context(|| format!("`{name}` is no header name"))?;
+        for line in lines {
+            let line = value(&line.value).with_context(|| format!("the header {name} has no valid value"))?;
+            outgoing.headers_mut().append(header_name.clone(), line);
+        }
+    }
+    Ok(outgoing)
+}
+
+/// The origin's answer as the viewer gets it.
+fn hand_on(
+    answer: ClientResponse<impl Stream<Item = Result<web::Bytes, awc::error::PayloadError>> + Unpin + 'static>,
+    method: &Method,
+    read_timeout: Duration,
+) -> HttpResponse {
+    let mut response = HttpResponseBuilder::new(answer.status());
+    for (name, value) in answer.headers() {
+        if !is_hop_by_hop(name, answer.headers()) && name != CONTENT_LENGTH {
+            response.append_header((name.clone(), value.clone()));
+        }
+    }
+    let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if method == Method::HEAD {
+        // The length of what GET would bring, and nothing after it.
+        return match length {
+            Some(length) => response
+                .no_chunking(length)
+                .body(BoxBody::new(SizedStream::new(length, stream::empty::<Result<_, std::io::Error>>()))),
+            None => response.finish(),
+        };
+    }
+    let body = stream::unfold(answer, move |mut answer| async move {
+        // Once the head is sent, all that can be done about a body that stops coming is to break off.
+        let part = match tokio::time::timeout(read_timeout, answer.next()).await {
+            Ok(part) => part?.map_err(std::io::Error::other),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        };
+        Some((part, answer))
+    });
+    match length {
+        Some(length) => response.body(SizedStream::new(length, Box::pin(body))),
+        None => response.streaming(Box::pin(body)),
+    }
+}

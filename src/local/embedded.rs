@@ -1,0 +1,115 @@
+//! A DynamoDB in this process, served on loopback and spoken to with AWS's SDK like any other.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+};
+use dynoxide::Database;
+use log::{debug, warn};
+use stickshift_contract::{ROLLOUT_TABLE, SESSIONS_TABLE};
+use tokio::sync::oneshot;
+
+use crate::dynamodb::DynamoDb;
+
+/// The embedded DynamoDB; [`EmbeddedDynamoDb::stop`] ends it.
+#[derive(Debug)]
+pub struct EmbeddedDynamoDb {
+    endpoint: String,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl EmbeddedDynamoDb {
+    /// Serves the database in `file`, or one in memory, on `listener`, with Stickshift's tables in it.
+    ///
+    /// Errors: the file is no database, or the tables cannot be made.
+    pub async fn start(listener: TcpListener, file: Option<&Path>) -> Result<Self> {
+        let database = match file {
+            Some(file) => Database::new(&file.to_string_lossy())
+                .map_err(|cause| anyhow!("could not open the database {}: {cause}", file.display()))?,
+            None => Database::memory().map_err(|cause| anyhow!("could not make a database in memory: {cause}"))?,
+        };
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        listener.set_nonblocking(true)?;
+        let (stop, stopped) = oneshot::channel();
+        // A runtime of its own: its calls into SQLite block, and must not hold up the app's.
+        let thread = std::thread::Builder::new().name("dynamodb".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let stopped = async { stopped.await.unwrap_or(()) };
+                let sweeping = tokio::spawn(sweep(database.clone()));
+                let served = dynoxide::server::serve_with_shutdown(listener, database, stopped)
+                    .await
+                    .map_err(|cause| anyhow!(cause));
+                sweeping.abort();
+                served
+            })
+        })?;
+        let embedded = Self { endpoint, stop, thread };
+        create_tables(&embedded.dynamodb().client()).await.context("could not make the tables")?;
+        Ok(embedded)
+    }
+
+    /// The way to it.
+    pub fn dynamodb(&self) -> DynamoDb {
+        DynamoDb::at(&self.endpoint)
+    }
+
+    /// Where it is served, such as `http://127.0.0.1:8000`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Stops it; what was written is in the file. Errors: it had failed before.
+    pub async fn stop(self) -> Result<()> {
+        let Self { stop, thread, .. } = self;
+        // It has nobody to tell if it has ended already.
+        stop.send(()).ok();
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
+        ended.map_err(|_| anyhow!("the embedded DynamoDB panicked"))?
+    }
+}
+
+/// Deletes sessions that are over, some time after their end, as DynamoDB does: it does not do so by itself.
+async fn sweep(database: Database) {
+    const PAUSE: Duration = Duration::from_secs(60);
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let database = database.clone();
+        match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+            Ok(Ok(deleted)) => debug!("deleted {deleted} sessions that are over"),
+            Ok(Err(cause)) => warn!("could not delete sessions that are over: {cause}"),
+            Err(cause) => warn!("could not delete sessions that are over: {cause}"),
+        }
+    }
+}
+
+/// Makes both tables as Terraform makes them, unless they are there.
+async fn create_tables(client: &Client) -> Result<()> {
+    let existing = client.list_tables().send().await?.table_names.unwrap_or_default();
+    for (table, key_names) in [(SESSIONS_TABLE, &["token"][..]), (ROLLOUT_TABLE, &["pk", "sk"])] {
+        if existing.iter().any(|name| name == table) {
+            continue;
+        }
+        let mut call = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+        for (name, key_type) in key_names.iter().zip([KeyType::Hash, KeyType::Range]) {
+            let attribute = AttributeDefinition::builder().attribute_name(*name).attribute_type(ScalarAttributeType::S);
+            call = call
+                .attribute_definitions(attribute.build()?)
+                .key_schema(KeySchemaElement::builder().attribute_name(*name).key_type(key_type).build()?);
+        }
+        call.send().await?;
+    }
+    let ttl = TimeToLiveSpecification::builder().attribute_name("expiration").enabled(true).build()?;
+    if !existing.iter().any(|name| name == SESSIONS_TABLE) {
+        client.update_time_to_live().table_name(SESSIONS_TABLE).time_to_live_specification(ttl).send().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! What is counted, for Prometheus.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use stickshift_contract::{Route, VersionCode};
+
+/// The counters of one version.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    latency: Histogram,
+    /// Sessions begun here.
+    pub sessions_begun: Counter,
+    /// Sessions written, new ones included.
+    pub writes_made: Counter,
+    /// Views that a young receipt spared a write.
+    pub writes_saved: Counter,
+    /// Writes that DynamoDB did not take.
+    pub writes_failed: Counter,
+    /// Views of sessions that another version has.
+    pub foreign_views: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    status: u16,
+}
+
+impl Metrics {
+    /// Counters at zero, all of them labelled with the version.
+    pub(super) fn new(version: VersionCode) -> Self {
+        let label = ("version".into(), version.to_string().into());
+        let mut registry = Registry::with_prefix_and_labels("stickshift", std::iter::once(label));
+        // Upper bounds in seconds: a page by receipt takes microseconds, one with a write milliseconds.
+        let latency = Histogram::new([0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]);
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("requests", "Requests by the edge's reason and by status", requests.clone());
+        registry.register("request_seconds", "Time from request to response", latency.clone());
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::<u64, AtomicU64>::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        Self {
+            sessions_begun: counter("sessions_begun", "Sessions begun"),
+            writes_made: counter("session_writes", "Sessions written to DynamoDB"),
+            writes_saved: counter("session_writes_saved", "Views that a young receipt spared a write"),
+            writes_failed: counter("session_writes_failed", "Writes that DynamoDB did not take"),
+            foreign_views: counter("foreign_views", "Views of sessions that another version has"),
+            registry,
+            requests,
+            latency,
+        }
+    }
+
+    /// Counts a request that was answered; `route` is `None` if it came straight to the origin.
+    pub(super) fn note_request(&self, route: Option<Route>, status: u16, duration: Duration) {
+        let labels = RequestLabels { route: route.map_or("direct", Route::as_str), status };
+        self.requests.get_or_create(&labels).inc();
+        self.latency.observe(duration.as_secs_f64());
+    }
+
+    /// All of them in the [OpenMetrics text format](https://prometheus.io/docs/specs/om/open_metrics_spec/).
+    pub(super) fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes any text");
+        text
+    }
+}

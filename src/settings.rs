@@ -1,0 +1,254 @@
+//! What can be set, where from, and what is refused.
+//!
+//! Defaults, then the theme file, then the environment: `SESSION_SECONDS = 600` in the file is
+//! `STICKSHIFT_SESSION_SECONDS=600` in the environment, which wins. [`SETTINGS`] is the one list of them: what is
+//! taken, the defaults and `docs/settings.md` all come from it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use stickshift_contract::{Keys, SessionCookie, Timing};
+
+use crate::theme::Theme;
+
+/// Everything that a version of the app, or the edge beside it, goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What the version looks like and is called.
+    pub theme: Theme,
+    /// How session cookies are written and read.
+    pub cookie: SessionCookie,
+    /// What the `x-origin-verify` header must hold, if anything.
+    pub origin_secret: Option<SecretString>,
+    /// Seconds after which the edge reads the plan again.
+    pub plan_ttl_seconds: u64,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Name in a theme file; with `STICKSHIFT_` before it, the environment variable.
+    pub name: &'static str,
+    /// What holds if it is not set; `None` if it must be, or may be left out.
+    pub default: Option<&'static str>,
+    /// Whether it may come from the environment only: theme files are built into images.
+    pub is_secret: bool,
+    /// What it does, with unit and range.
+    pub about: &'static str,
+}
+
+/// Prefix of the environment variables.
+const PREFIX: &str = "STICKSHIFT";
+
+/// Every setting there is.
+pub const SETTINGS: [Setting; 13] = [
+    required(
+        "VERSION_CODE",
+        "The version's name in cookies, tables and metrics: 1 to 16 characters of A-Z, a-z, 0-9, _ and -.",
+    ),
+    required("VERSION_NAME", "The version's name on its pages: 1 to 64 characters."),
+    required("BACKGROUND_COLOR", "A CSS color."),
+    required("COLOR", "A CSS color, for text."),
+    required("FONT_FAMILY", "Font names divided by commas: letters, digits, spaces, _ and -."),
+    optional("SESSION_SECONDS", "600", "How long a session goes on after its last visit: 60 to 86400."),
+    optional(
+        "TOUCH_INTERVAL_SECONDS",
+        "60",
+        "Age from which a receipt makes the app write the session again: 0 (every view) to SESSION_SECONDS.",
+    ),
+    optional(
+        "TRUST_WINDOW_SECONDS",
+        "60",
+        "Age up to which the edge routes by a receipt without asking DynamoDB: 0 (always ask) to SESSION_SECONDS.",
+    ),
+    optional("CLOCK_ALLOWANCE_SECONDS", "60", "How far two machines' clocks may be apart: 0 to 600."),
+    optional(
+        "PLAN_TTL_SECONDS",
+        "5",
+        "Age from which the edge reads the plan again: 0 (for every new session) to 3600.",
+    ),
+    secret(
+        "KEYS",
+        "Keys of the receipts, divided by commas: the first signs, all verify. Each at least 32 characters, such as `openssl rand -hex 32` prints. Without it the cookie is a bare token.",
+    ),
+    optional(
+        "ACCEPT_BARE_TOKENS",
+        "false",
+        "Whether bare tokens count although KEYS is set, for migrating: true or false.",
+    ),
+    secret("ORIGIN_SECRET", "What the x-origin-verify header must hold; without it every request is served."),
+];
+
+const fn required(name: &'static str, about: &'static str) -> Setting {
+    Setting { name, default: None, is_secret: false, about }
+}
+
+const fn optional(name: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, default: Some(default), is_secret: false, about }
+}
+
+const fn secret(name: &'static str, about: &'static str) -> Setting {
+    Setting { name, default: None, is_secret: true, about }
+}
+
+impl Settings {
+    /// Loads the settings of the version that a theme file names.
+    ///
+    /// Errors say which setting, from which file or variable, and what it takes.
+    pub fn load(theme_file: &Path) -> Result<Self> {
+        let mut variables = Map::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let value = value.to_str().with_context(|| format!("{name} in the environment: its value is not UTF-8"))?;
+            variables.insert(name.to_owned(), value.to_owned());
+        }
+        Self::from_sources(theme_file, variables)
+    }
+
+    fn from_sources(theme_file: &Path, variables: Map<String, String>) -> Result<Self> {
+        if !theme_file.is_file() {
+            bail!("there is no theme file {}: name one, such as themes/version1.toml", theme_file.display());
+        }
+        let file = InLowerCase(File::from(theme_file).format(FileFormat::Toml));
+        let environment = Environment::with_prefix(PREFIX).prefix_separator("_").source(Some(variables));
+        let values = Values {
+            theme_file,
+            file: file.collect().with_context(|| format!("could not read the theme file {}", theme_file.display()))?,
+            environment: environment.collect()?,
+        };
+        values.check_names()?;
+        let mut config = Config::builder();
+        for setting in SETTINGS {
+            config = config.set_default(setting.name.to_lowercase(), setting.default)?;
+        }
+        let raw: Raw = config.add_source(file).add_source(environment).build()?.try_deserialize().map_err(|cause| {
+            let name = SETTINGS
+                .iter()
+                .find(|setting| cause.to_string().contains(&format!("`{}`", setting.name.to_lowercase())));
+            match name {
+                Some(setting) => anyhow!("{}: {cause}", values.place(setting.name)),
+                None => anyhow!(cause).context(format!("could not read the settings of {}", theme_file.display())),
+            }
+        })?;
+        raw.check(&values)
+    }
+}
+
+/// The values as they came, for telling where one is from.
+struct Values<'a> {
+    theme_file: &'a Path,
+    file: Map<String, Value>,
+    environment: Map<String, Value>,
+}
+
+impl Values<'_> {
+    /// Refuses what no setting is called, lest a slip pass for a setting.
+    fn check_names(&self) -> Result<()> {
+        for name in self.file.keys().chain(self.environment.keys()) {
+            let setting = SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name));
+            let Some(setting) = setting else {
+                let known = SETTINGS.map(|setting| setting.name).join(", ");
+                bail!("{}: there is no such setting; there are {known}", self.place(name));
+            };
+            if setting.is_secret && self.file.contains_key(name) {
+                let file = self.theme_file.display();
+                bail!(
+                    "{} in {file}: a secret does not belong in a file that is built into an image; set {PREFIX}_{} instead",
+                    setting.name,
+                    setting.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The variable or the file that a setting comes from.
+    fn place(&self, name: &str) -> String {
+        let upper = name.to_uppercase();
+        if self.environment.contains_key(&name.to_lowercase()) {
+            format!("{PREFIX}_{upper} in the environment")
+        } else {
+            format!("{upper} in {}", self.theme_file.display())
+        }
+    }
+}
+
+/// The settings before their ranges are checked.
+#[derive(Deserialize)]
+struct Raw {
+    version_code: Option<String>,
+    version_name: Option<String>,
+    background_color: Option<String>,
+    color: Option<String>,
+    font_family: Option<String>,
+    session_seconds: u64,
+    touch_interval_seconds: u64,
+    trust_window_seconds: u64,
+    clock_allowance_seconds: u64,
+    plan_ttl_seconds: u64,
+    keys: Option<SecretString>,
+    accept_bare_tokens: bool,
+    origin_secret: Option<SecretString>,
+}
+
+impl Raw {
+    fn check(self, values: &Values<'_>) -> Result<Settings> {
+        let given = |value: &Option<String>, name: &str| {
+            value.clone().ok_or_else(|| anyhow!("{} is missing: every theme names it", values.place(name)))
+        };
+        let theme = Theme::new(
+            &given(&self.version_code, "version_code")?,
+            &given(&self.version_name, "version_name")?,
+            &given(&self.background_color, "background_color")?,
+            &given(&self.color, "color")?,
+            &given(&self.font_family, "font_family")?,
+        )
+        .map_err(|cause| anyhow!("{}: {cause}", values.place(cause.setting)))?;
+        let timing = Timing {
+            session_seconds: self.session_seconds,
+            touch_interval_seconds: self.touch_interval_seconds,
+            trust_window_seconds: self.trust_window_seconds,
+            clock_allowance_seconds: self.clock_allowance_seconds,
+        };
+        timing.check().map_err(|cause| anyhow!("{}: {cause}", values.place(cause.name)))?;
+        if self.plan_ttl_seconds > 3600 {
+            bail!("{}: it takes 0 to 3600 seconds", values.place("plan_ttl_seconds"));
+        }
+        let keys = self.keys.map(|list| Keys::parse(list.expose_secret())).transpose();
+        let keys = keys.map_err(|cause| anyhow!("{}: {cause}", values.place("keys")))?;
+        if self.origin_secret.as_ref().is_some_and(|secret| secret.expose_secret().is_empty()) {
+            bail!("{} is empty: give it a value or leave it out", values.place("origin_secret"));
+        }
+        let cookie = SessionCookie { keys, accept_bare_tokens: self.accept_bare_tokens, timing };
+        Ok(Settings { theme, cookie, origin_secret: self.origin_secret, plan_ttl_seconds: self.plan_ttl_seconds })
+    }
+}
+
+/// Theme files name their settings in upper case, like variables; the environment's names arrive in lower case.
+#[derive(Debug, Clone)]
+struct InLowerCase<S>(S);
+
+impl<S: Source + Clone + Send + Sync + 'static> Source for InLowerCase<S> {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.collect()?.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
+    }
+}
+
+/// The table of all settings, as in `docs/settings.md`.
+pub fn settings_table() -> String {
+    let mut table = "| setting | default | what it does |\n| --- | --- | --- |\n".to_owned();
+    for Setting { name, default, is_secret, about } in SETTINGS {
+        let default = default.map_or_else(String::new, |default| format!("`{default}`"));
+        let only = if is_secret { " Environment only." } else { "" };
+        writeln!(table, "| `{name}` | {default} | {about}{only} |").expect("a String takes any text");
+    }
+    table
+}
