@@ -1,0 +1,267 @@
+//! The binary as a person runs it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::proxy::signal;
+use crate::support::{BUSY, Viewer, any_port, root};
+
+fn stickshift(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stickshift"));
+    command.args(arguments).current_dir(root()).env("RUST_LOG", "info");
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = stickshift(arguments).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+/// The most memory that a process ever had, in KiB.
+pub(crate) fn peak_memory_kib(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// `stickshift up` on free ports, with a data directory of its own.
+pub(crate) struct Up {
+    child: Child,
+    pub cloudfront: String,
+    pub dynamodb: String,
+    pub overview: String,
+    _data_dir: tempfile::TempDir,
+}
+
+impl Up {
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let path = data_dir.path().to_str().expect("text");
+        let ports = ["--listen", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0", "--data-dir", path];
+        let mut command = stickshift(&[&["up"], &ports[..], arguments].concat());
+        let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let overview: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("Ctrl-C")).collect();
+        let address = |what: &str| {
+            let row = overview.iter().find(|line| line.trim_start().starts_with(what)).expect("a row");
+            row.split_whitespace().find(|word| word.starts_with("http://")).expect("an address").to_owned()
+        };
+        let (cloudfront, dynamodb) = (address("CloudFront"), address("DynamoDB"));
+        Self { child, cloudfront, dynamodb, overview: overview.join("\n"), _data_dir: data_dir }
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self._data_dir.path()
+    }
+
+    /// Ctrl-C, and a clean end.
+    pub(crate) fn stop(mut self) {
+        signal("INT", self.child.id());
+        assert!(self.child.wait().expect("it ends").success());
+    }
+}
+
+/// A test that fails must not leave its program behind.
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// `stickshift serve`, and the lines that it logs.
+struct Serve {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    url: String,
+}
+
+impl Serve {
+    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let always = ["serve", "--theme", "themes/version1.toml", "--listen", "127.0.0.1:0"];
+        let mut command = stickshift(&[&always[..], arguments].concat());
+        let mut child = command.envs(variables.iter().copied()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("is served on ") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).expect("text"), 0, "it ended early");
+        }
+        let url = line.trim().rsplit(' ').next().expect("an address").to_owned();
+        Self { child, log, url }
+    }
+
+    /// Waits for a clean end; what was logged since the start.
+    fn ended(mut self) -> String {
+        assert!(self.child.wait().expect("it ends").success(), "exit status 0");
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).expect("text");
+        rest
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn help_names_every_command_and_flag() {
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    for word in ["up", "serve", "--listen", "--weight", "--themes", "--data-dir", "--dynamodb", "127.0.0.1:8080"] {
+        assert!(help.contains(word), "{word} is not in {help}");
+    }
+    let (code, help, _) = run(&["serve", "--help"]);
+    assert_eq!(code, 0);
+    for word in ["--theme", "--listen", "--embedded", "--data-dir", "0.0.0.0:8000"] {
+        assert!(help.contains(word), "{word} is not in {help}");
+    }
+    assert_eq!(run(&["--version"]).1, format!("stickshift {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_flags_are_refused_with_what_is_wrong() {
+    for (arguments, words) in [
+        (&["--weight", "2"][..], "it takes a version and a percentage, such as 2=10"),
+        (&["--weight", "2=101"], "out of range"),
+        (&["--weight", "2=1.234"], "at most two decimals"),
+        (&["up", "--listen", "8080"], "invalid socket address"),
+        (&["up", "--wieght", "2=10"], "'--weight'"),
+        (&["serve"], "--theme <FILE>"),
+        (&["deploy"], "unrecognized subcommand 'deploy'"),
+    ] {
+        let (code, _, error) = run(arguments);
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(error.contains(words), "{words} is not in {error}");
+    }
+    for (arguments, words) in [
+        (&["serve", "--theme", "themes/version9.toml"][..], "there is no theme file themes/version9.toml"),
+        (&["--themes", "src"], "there is no theme file (*.toml) in src: name another folder with --themes"),
+        (&["--themes", "nowhere"], "could not read the theme folder nowhere: name one with --themes"),
+    ] {
+        let (code, _, error) = run(arguments);
+        assert_eq!(code, 1, "{arguments:?}");
+        assert!(error.contains(words), "{words} is not in {error}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_flag() {
+    let taken = any_port();
+    let address = taken.local_addr().expect("an address").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().to_str().expect("text");
+    for (flag, other) in [("--listen", "--dynamodb"), ("--dynamodb", "--listen")] {
+        let (code, output, error) = run(&["up", flag, &address, other, "127.0.0.1:0", "--data-dir", data_dir]);
+        assert_eq!((code, output.as_str()), (1, ""));
+        assert!(error.contains(&format!("could not listen on {address}")), "{error}");
+        assert!(error.contains(&format!("choose another address with {flag}")), "{error}");
+        assert!(error.contains("Address already in use"), "{error}");
+    }
+    let (code, _, error) = run(&["serve", "--theme", "themes/version1.toml", "--listen", &address]);
+    assert_eq!(code, 1);
+    assert!(error.contains(&address) && error.contains("--listen"), "{error}");
+}
+
+#[test]
+fn two_programs_on_one_data_directory_are_refused() {
+    let up = Up::start(&[], &[]);
+    let path = up.data_dir().to_str().expect("text");
+    let (code, _, error) = run(&["up", "--listen", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0", "--data-dir", path]);
+    assert_eq!(code, 1);
+    let expected = format!("the data directory {path} is in use by process {}", up.process_id());
+    assert!(error.contains(&expected), "{error}");
+    up.stop();
+}
+
+#[test]
+fn up_tells_what_runs_where_and_keeps_its_keys_to_itself() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let up = Up::start(&["--weight", "2=25"], &[]);
+    assert!(up.overview.contains("version 1, live, stable, 75.00 % of new sessions"), "{}", up.overview);
+    assert!(up.overview.contains("version 2, live, 25.00 % of new sessions"), "{}", up.overview);
+    let keys = std::fs::metadata(up.data_dir().join("keys")).expect("a file of keys");
+    assert_eq!(keys.permissions().mode() & 0o777, 0o600);
+    up.stop();
+}
+
+#[actix_web::test]
+async fn ctrl_c_finishes_what_is_in_flight() {
+    let up = Up::start(&[], &[]);
+    let viewer = Viewer::new(&up.cloudfront);
+    assert_eq!(viewer.get("/").await.status, 200);
+    let begin = std::time::Instant::now();
+    up.stop();
+    assert!(begin.elapsed() < Duration::from_secs(8), "idle connections must not hold it up");
+}
+
+#[actix_web::test]
+async fn sigterm_under_load_fails_no_request() {
+    let _busy = BUSY.lock().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().to_str().expect("text");
+    // Every view writes: there is always something in flight.
+    let variables =
+        [("STICKSHIFT_TOUCH_INTERVAL_SECONDS", "0"), ("STICKSHIFT_KEYS", "0123456789abcdef0123456789abcdef")];
+    let serve = Serve::start(&["--embedded", "--data-dir", data_dir], &variables);
+    let served = Arc::new(AtomicU32::new(0));
+    // As CloudFront does: each over a connection that it keeps, until it is told not to come again.
+    let load: Vec<_> = (0..32)
+        .map(|_| {
+            let (viewer, served) = (Viewer::new(&serve.url), Arc::clone(&served));
+            actix_web::rt::spawn(async move {
+                loop {
+                    let page = viewer.get("/").await;
+                    assert!(page.version() == "1" && page.body.contains("</html>"));
+                    served.fetch_add(1, Ordering::SeqCst);
+                    if page.header("connection") == "close" {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    while served.load(Ordering::SeqCst) < 320 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    signal("TERM", serve.child.id());
+    for viewer in load {
+        viewer.await.expect("no request failed");
+    }
+    let log = serve.ended();
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+}
+
+#[actix_web::test]
+async fn a_request_in_flight_is_answered_after_sigterm() {
+    let (endpoint, _listener) = crate::faulty::hanging();
+    let serve = Serve::start(
+        &[],
+        &[
+            ("AWS_ENDPOINT_URL_DYNAMODB", &endpoint),
+            ("AWS_ACCESS_KEY_ID", "x"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("STICKSHIFT_KEYS", "0123456789abcdef0123456789abcdef"),
+        ],
+    );
+    let viewer = Viewer::new(&serve.url);
+    let slow = actix_web::rt::spawn(async move { viewer.get("/").await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    signal("TERM", serve.child.id());
+    let page = slow.await.expect("it was answered");
+    assert_eq!((page.version(), page.receipt().is_some()), ("1", true));
+    let log = serve.ended();
+    assert_eq!(log.matches("could not write").count(), 1, "the cause is told once: {log}");
+}

@@ -1,0 +1,215 @@
+//! The router while replicas refuse, hang, throttle or lag.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+use stickshift::dynamodb::DynamoDb;
+use stickshift::unix_now;
+use stickshift_contract::{Plan, Receipt, Route};
+use stickshift_edge::{Event, Replicas, Request, Router, RouterConfig};
+
+use crate::faulty::{hanging, refusing, throttling, unprocessing};
+use crate::support::{as_cookie, code, dynamodb, put_as_plan, put_session, receipt, session_item, settings, token};
+
+/// New sessions go to version 2 by this plan; version 1 is stable.
+fn plan() -> Value {
+    let origin = |domain: &str| json!({ "domain": domain, "port": 80, "protocol": "http" });
+    json!({ "revision": 1, "stable": "1", "versions": {
+        "1": { "origin": origin("one.example.org"), "weight_basis_points": 0, "state": "live" },
+        "2": { "origin": origin("two.example.org"), "weight_basis_points": 10_000, "state": "live" },
+    }})
+}
+
+/// The same versions the other way round, so that a decision by the bundle's weights would show.
+fn bundled() -> Plan {
+    let mut plan = plan();
+    plan["versions"]["1"]["weight_basis_points"] = json!(10_000);
+    plan["versions"]["2"]["weight_basis_points"] = json!(0);
+    serde_json::from_value(plan).expect("a plan")
+}
+
+fn router(endpoints: &[&str]) -> Router {
+    let config = RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds: 0, bundled_plan: bundled() };
+    let clients = endpoints.iter().map(|endpoint| DynamoDb::at(endpoint).edge_client()).collect();
+    // Where somebody answers, the machine may be too busy with other tests for 250 ms.
+    Router::new(config, Replicas { deadline: Duration::from_secs(10), ..Replicas::new(clients) })
+}
+
+/// A router as it is by default, for where nobody answers.
+fn hurried_router(endpoint: &str) -> Router {
+    let config = RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds: 0, bundled_plan: bundled() };
+    let clients = vec![DynamoDb::at(endpoint).edge_client(), DynamoDb::at(endpoint).edge_client()];
+    Router::new(config, Replicas::new(clients))
+}
+
+fn request(cookie: &str) -> Request {
+    let event = include_str!("../../edge/tests/it/data/origin-request.json");
+    let event: Event = serde_json::from_str(event).expect("an event");
+    let mut request = event.into_request();
+    request.headers.set("Cookie", cookie.to_owned());
+    request
+}
+
+async fn route(router: &Router, cookie: &str) -> (String, Route) {
+    let mut request = request(cookie);
+    let begin = Instant::now();
+    let decision = router.route(&mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
+    // The deadline is 250 ms; a machine that is busy with other tests gets some grace, a call that hangs does not.
+    assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
+    let host: Vec<&str> = request.headers.values("host").collect();
+    let expected = if decision.version.as_str() == "1" { "one.example.org" } else { "two.example.org" };
+    assert_eq!(host, [expected]);
+    (decision.version.to_string(), decision.route)
+}
+
+fn went(version: &str, route: Route) -> (String, Route) {
+    (version.to_owned(), route)
+}
+
+#[actix_web::test]
+async fn a_record_is_found_and_the_plan_read_in_the_same_call() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    let ours = receipt("1", 100);
+    put_session(&client, &session_item(&ours)).await;
+    let router = router(&[dynamodb.endpoint()]);
+    assert_eq!(route(&router, &as_cookie(&ours)).await, went("1", Route::Record));
+    assert_eq!(route(&router, "").await, went("2", Route::Roll), "by the table's plan");
+    assert_eq!(route(&router, &as_cookie(&Receipt { version: code("9"), ..ours })).await, went("1", Route::Record));
+    let removed = Receipt { token: token(9), version: code("9"), ..ours };
+    assert_eq!(route(&router, &as_cookie(&removed)).await, went("2", Route::Moved), "a receipt from a removed version");
+}
+
+#[actix_web::test]
+async fn with_no_replica_the_receipt_decides_and_new_sessions_go_to_stable() {
+    let (hanging, _listener) = hanging();
+    for endpoint in [refusing(), hanging, throttling(), unprocessing()] {
+        let router = hurried_router(&endpoint);
+        assert_eq!(route(&router, &as_cookie(&receipt("2", 10))).await, went("2", Route::Receipt), "{endpoint}");
+        assert_eq!(route(&router, &as_cookie(&receipt("2", 100))).await, went("2", Route::Hint), "{endpoint}");
+        assert_eq!(route(&router, "").await, went("1", Route::Fallback), "{endpoint}");
+    }
+}
+
+#[actix_web::test]
+async fn where_the_nearest_replica_fails_the_next_one_answers() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    // Only the item knows that the session is on version 1.
+    put_session(&client, &session_item(&receipt("1", 100))).await;
+    let cookie = as_cookie(&receipt("2", 110));
+    let (hanging, _listener) = hanging();
+    for nearest in [refusing(), hanging, throttling(), unprocessing()] {
+        let decision = route(&router(&[&nearest, dynamodb.endpoint()]), &cookie).await;
+        assert_eq!(decision, went("1", Route::Record), "{nearest}");
+    }
+}
+
+#[actix_web::test]
+async fn a_replica_that_lags_is_no_reason_to_roll_again() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    let router = router(&[dynamodb.endpoint()]);
+    let newer = receipt("1", 100);
+    assert_eq!(route(&router, &as_cookie(&newer)).await, went("1", Route::Hint), "it has not heard of the session");
+    let older = Receipt { version: code("2"), touched: newer.touched - 60, ..newer };
+    put_session(&client, &session_item(&older)).await;
+    assert_eq!(route(&router, &as_cookie(&newer)).await, went("1", Route::Hint), "it has not heard of the last write");
+}
+
+#[actix_web::test]
+async fn a_plan_that_breaks_a_rule_is_passed_over_for_the_last_one_known() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    let router = router(&[dynamodb.endpoint()]);
+    router.warm(unix_now()).await;
+    let mut broken = bundled_as_json(2);
+    broken["versions"]["1"]["weight_basis_points"] = json!(9_999);
+    for bad in [broken, json!({ "revision": "two" }), json!({})] {
+        put_as_plan(&client, bad).await;
+        assert_eq!(route(&router, "").await, went("2", Route::Roll));
+    }
+    put_as_plan(&client, bundled_as_json(2)).await;
+    assert_eq!(route(&router, "").await, went("1", Route::Roll), "a good one is taken up again");
+    put_as_plan(&client, plan()).await;
+    assert_eq!(route(&router, "").await, went("1", Route::Roll), "an older one is a replica that lags");
+}
+
+fn bundled_as_json(revision: u64) -> Value {
+    let mut plan = serde_json::to_value(bundled()).expect("JSON");
+    plan["revision"] = json!(revision);
+    plan
+}
+
+#[actix_web::test]
+async fn a_viewers_own_routing_headers_are_replaced() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    let mut request = request("");
+    request.headers.append("X-Stickshift-Route", "moved".to_owned());
+    request.headers.append("x-stickshift-route", "record".to_owned());
+    request.headers.append("X-Stickshift-Version", "7".to_owned());
+    let router = router(&[dynamodb.endpoint()]);
+    router.route(&mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
+    assert_eq!(request.headers.values("x-stickshift-route").collect::<Vec<_>>(), ["roll"]);
+    assert_eq!(request.headers.values("x-stickshift-version").collect::<Vec<_>>(), ["2"]);
+}
+
+#[actix_web::test]
+async fn a_session_refreshed_every_five_seconds_is_read_once_a_minute() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    let config = RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds: 5, bundled_plan: bundled() };
+    let calls = Calls::default();
+    let edge_client = dynamodb.dynamodb().edge_client();
+    let counted = edge_client.config().to_builder().interceptor(calls.clone()).build();
+    let replicas = Replicas::new(vec![aws_sdk_dynamodb::Client::from_conf(counted)]);
+    // A look-up that is late would be made twice, by the hedge.
+    let patient = Replicas { hedge_delay: Duration::from_secs(9), deadline: Duration::from_secs(10), ..replicas };
+    let router = Router::new(config, patient);
+    let begin = unix_now();
+    let mut session = Receipt { touched: begin, ..receipt("1", 0) };
+    put_session(&client, &session_item(&session)).await;
+    let mut writes = 0;
+    for view in 1..=1000 {
+        let now = begin + 5 * view;
+        let mut request = request(&as_cookie(&session));
+        let decision = router.route(&mut request, now, &mut StdRng::seed_from_u64(1)).await;
+        assert_eq!(decision.version.as_str(), "1");
+        // As the app does: see `an_older_receipt_is_written_and_renewed`.
+        if now - session.touched >= 60 {
+            session.touched = now;
+            put_session(&client, &session_item(&session)).await;
+            writes += 1;
+        }
+    }
+    let reads = calls.0.load(Ordering::SeqCst);
+    assert!((80..=84).contains(&reads) && writes <= 84, "{reads} reads, {writes} writes");
+}
+
+/// Counts calls to DynamoDB, whatever they are for.
+#[derive(Debug, Clone, Default)]
+struct Calls(Arc<AtomicU32>);
+
+impl Intercept for Calls {
+    fn name(&self) -> &'static str {
+        "calls"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! Stickshift from outside: real HTTP, AWS's SDK, an embedded DynamoDB. Everything binds port 0, so all tests run at once.
+
+mod cli;
+mod docs;
+mod edge_faults;
+mod faulty;
+mod proxy;
+mod road;
+mod serve_faults;
+mod serve_pages;
+mod serve_sessions;
+mod settings;
+mod support;

@@ -1,0 +1,95 @@
+//! What a version serves.
+
+use crate::support::{App, Viewer, send, settings};
+
+#[actix_web::test]
+async fn the_page_names_its_version_and_the_session() {
+    for (version, name) in [("1", "Version 1.0"), ("2", "Version 2.0")] {
+        let app = App::spawn(settings(version)).await;
+        let page = Viewer::new(&app.url).get("/").await;
+        assert_eq!(page.version(), version);
+        assert!(page.body.contains(&format!("<title>Application {name}</title>")));
+        assert!(page.body.contains(&format!("<h1>This is application {name}</h1>")));
+        let receipt = page.receipt().expect("a receipt");
+        assert!(page.body.contains(&format!("<code>{}</code>", receipt.token.short())));
+        assert!(!page.body.contains(receipt.token.as_str()), "the whole token is for the cookie only");
+        assert!(page.body.contains("<span id=\"countdown\" data-seconds=\"600\">10:00</span>"));
+        assert!(page.body.contains("straight to this origin"));
+        assert!(!page.body.contains("style="), "the Content-Security-Policy would drop it");
+    }
+}
+
+#[actix_web::test]
+async fn assets_live_under_their_version_and_never_change() {
+    let app = App::spawn(settings("2")).await;
+    let viewer = Viewer::new(&app.url);
+    for (file, content_type, part) in [
+        ("theme.css", "text/css; charset=utf-8", "--background: #08122c;"),
+        ("theme.css", "text/css; charset=utf-8", "Calibri, Helvetica, Sans-Serif;"),
+        ("icon.svg", "image/svg+xml", "fill=\"#08122c\""),
+        ("countdown.js", "text/javascript; charset=utf-8", "getElementById(\"countdown\")"),
+    ] {
+        let asset = viewer.get(&format!("/_v/2/{file}")).await;
+        assert_eq!((asset.status, asset.header("content-type")), (200, content_type));
+        assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");
+        assert!(asset.body.contains(part), "{}", asset.body);
+        assert_eq!(asset.set_cookie(), None);
+    }
+    for elsewhere in ["/_v/1/theme.css", "/_v/2/nothing.css", "/_v/2/", "/_v/2/../../etc/passwd", "/_v/2/%2e%2e/x"] {
+        assert_eq!(viewer.get(elsewhere).await.status, 404, "{elsewhere}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_not_there_is_a_page_of_its_own_and_starts_no_session() {
+    let app = App::spawn(settings("1")).await;
+    let page = Viewer::new(&app.url).get("/nothing?here").await;
+    assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(page.body.contains("<h1>Page not found</h1>"));
+    assert_eq!(page.header("cache-control"), "private, no-store");
+    assert_eq!(page.set_cookie(), None);
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let page = send(Viewer::new(&app.url).request(method, "/")).await;
+        assert_eq!((page.status, page.header("allow")), (405, "GET, HEAD"), "{method}");
+        assert_eq!(page.set_cookie(), None);
+    }
+}
+
+#[actix_web::test]
+async fn monitors_are_answered() {
+    let app = App::spawn(settings("1")).await;
+    let viewer = Viewer::new(&app.url);
+    assert_eq!(viewer.get("/healthz").await.status, 200);
+    assert_eq!(viewer.get("/readyz").await.status, 200);
+    viewer.get_with("/", &[("x-stickshift-route", "roll")]).await;
+    viewer.get("/").await;
+    let metrics = viewer.get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
+    for line in [
+        r#"stickshift_requests_total{version="1",route="roll",status="200"} 1"#,
+        r#"stickshift_sessions_begun_total{version="1"} 1"#,
+        r#"stickshift_session_writes_total{version="1"} 1"#,
+        r#"stickshift_session_writes_saved_total{version="1"} 1"#,
+    ] {
+        assert!(metrics.body.lines().any(|found| found == line), "{line} is not in {}", metrics.body);
+    }
+}
+
+#[actix_web::test]
+async fn with_an_origin_secret_only_the_cdn_and_monitors_are_answered() {
+    let mut settings = settings("1");
+    settings.origin_secret = Some("open sesame".to_owned().into());
+    let app = App::spawn(settings).await;
+    let viewer = Viewer::new(&app.url);
+    for wrong in ["", "open sesam", "open sesame!", "OPEN SESAME"] {
+        let page = viewer.get_with("/", &[("x-origin-verify", wrong)]).await;
+        assert_eq!((page.status, page.set_cookie()), (403, None));
+        assert!(!page.body.contains("sesame"));
+    }
+    assert_eq!(viewer.get("/").await.status, 403);
+    assert_eq!(viewer.get("/_v/1/theme.css").await.status, 403);
+    assert_eq!(viewer.get("/metrics").await.status, 403);
+    assert_eq!(viewer.get_with("/", &[("x-origin-verify", "open sesame")]).await.status, 200);
+    assert_eq!(viewer.get("/healthz").await.status, 200);
+    assert_eq!(viewer.get("/readyz").await.status, 200);
+}

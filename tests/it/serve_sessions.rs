@@ -1,0 +1,261 @@
+//! What a view does to its session.
+
+use stickshift::unix_now;
+use stickshift_contract::{Receipt, SessionItem};
+
+use crate::support::{
+    App, Viewer, as_cookie, code, count_sessions, put_session, receipt, send, session_item, settings, stored,
+    stored_session, token,
+};
+
+#[actix_web::test]
+async fn a_new_viewer_gets_a_session() {
+    let app = App::spawn(settings("1")).await;
+    let before = unix_now();
+    let receipt = Viewer::new(&app.url).get("/").await.receipt().expect("a receipt");
+    assert!((before..=unix_now()).contains(&receipt.touched));
+    assert_eq!((receipt.started, receipt.version), (receipt.touched, code("1")));
+    assert_eq!(stored_session(&app.client, receipt.token).await, Some(session_item(&receipt)));
+}
+
+#[actix_web::test]
+async fn a_young_receipt_costs_no_call_to_dynamodb() {
+    let app = App::spawn_with(settings("1"), &crate::faulty::refusing());
+    let young = receipt("1", 50);
+    let page = Viewer::new(&app.url).get_with("/", &[("cookie", &as_cookie(&young))]).await;
+    assert_eq!((page.version(), page.set_cookie()), ("1", None));
+    assert!(page.body.contains(young.token.short()));
+    assert_eq!(app.metric("session_writes_saved_total").await, 1);
+    assert_eq!(app.metric("session_writes_failed_total").await, 0, "a call would have failed");
+}
+
+#[actix_web::test]
+async fn an_older_receipt_is_written_and_renewed() {
+    let app = App::spawn(settings("1")).await;
+    let old = receipt("1", 60);
+    let page = Viewer::new(&app.url).get_with("/", &[("cookie", &as_cookie(&old))]).await;
+    let renewed = page.receipt().expect("a receipt");
+    assert_eq!(renewed, Receipt { touched: renewed.touched, ..old });
+    assert!(renewed.touched >= old.touched + 60);
+    assert_eq!(
+        stored_session(&app.client, old.token).await,
+        Some(session_item(&renewed)),
+        "the item was lost, and is back"
+    );
+}
+
+#[actix_web::test]
+async fn a_touch_interval_of_zero_writes_on_every_view() {
+    let mut settings = settings("1");
+    settings.cookie.timing.touch_interval_seconds = 0;
+    let app = App::spawn(settings).await;
+    let viewer = Viewer::new(&app.url);
+    for _ in 0..3 {
+        assert!(viewer.get("/").await.receipt().is_some());
+    }
+    assert_eq!(app.metric("session_writes_total").await, 3);
+    assert_eq!(count_sessions(&app.client).await, 1);
+}
+
+#[actix_web::test]
+async fn attributes_of_the_apps_own_survive_a_renewal() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let app = App::spawn(settings("1")).await;
+    let old = receipt("1", 100);
+    let mut item: std::collections::HashMap<_, _> = serde_dynamo::to_item(session_item(&old)).expect("an item");
+    item.insert("progress".to_owned(), AttributeValue::N("3".to_owned()));
+    app.client.put_item().table_name("SessionsTable").set_item(Some(item)).send().await.expect("put");
+    Viewer::new(&app.url).get_with("/", &[("cookie", &as_cookie(&old))]).await;
+    let item = stored(&app.client, old.token).await.expect("an item");
+    assert_eq!(item["progress"], AttributeValue::N("3".to_owned()));
+    assert_ne!(item["touched"], AttributeValue::N(old.touched.to_string()));
+}
+
+#[actix_web::test]
+async fn what_proves_no_session_begins_one_and_its_token_is_never_adopted() {
+    let app = App::spawn(settings("1")).await;
+    let signed = as_cookie(&receipt("1", 5));
+    let mut forged = signed.clone();
+    forged.replace_range(signed.len() - 1.., if signed.ends_with('0') { "1" } else { "0" });
+    let from_the_future = Receipt { touched: unix_now() + 300, ..receipt("1", 0) };
+    let long = format!("pad={}", "x".repeat(8192));
+    let cookies = [
+        "",
+        "sessiontoken=",
+        "xsessiontoken=472ed977dc2fd2700dbb03a58634f789fd58d911",
+        &format!("sessiontoken={}", receipt("1", 5).token.as_str()),
+        &forged,
+        &as_cookie(&receipt("1", 720)),
+        &as_cookie(&from_the_future),
+        &long,
+        "sessiontoken=\"\"; sessiontoken=; =; ;;",
+    ];
+    for cookie in cookies {
+        let page = Viewer::new(&app.url).get_with("/", &[("cookie", cookie)]).await;
+        let begun = page.receipt().unwrap_or_else(|| panic!("no session was begun for {cookie}"));
+        assert_ne!(begun.token, token(1), "{cookie}");
+    }
+    assert_eq!(stored(&app.client, token(1)).await, None);
+    assert_eq!(count_sessions(&app.client).await, cookies.len());
+}
+
+#[actix_web::test]
+async fn a_receipt_is_found_in_cookies_of_every_shape() {
+    let app = App::spawn(settings("1")).await;
+    let signed = as_cookie(&receipt("1", 5));
+    let quoted = signed.replacen('=', "=\"", 1) + "\"";
+    let shapes = [
+        format!("pad=a=b==; {signed}; lang=en"),
+        format!("sessiontoken=nonsense; {signed}"),
+        format!("{signed}; sessiontoken=nonsense"),
+        format!("pad={}; {signed}", "x".repeat(8192)),
+        quoted,
+    ];
+    for cookie in
+        shapes.map(String::into_bytes).into_iter().chain([[b"name=caf\xc3\xa9\xff; ", signed.as_bytes()].concat()])
+    {
+        let cookie = reqwest::header::HeaderValue::from_bytes(&cookie).expect("a header value");
+        let page = send(Viewer::new(&app.url).request("GET", "/").header("cookie", cookie)).await;
+        assert_eq!(page.set_cookie(), None, "the session goes on");
+        assert!(page.body.contains(token(1).short()));
+    }
+    let two_headers = Viewer::new(&app.url).get_with("/", &[("cookie", "theme=dark"), ("cookie", &signed)]).await;
+    assert_eq!(two_headers.set_cookie(), None);
+}
+
+#[actix_web::test]
+async fn only_documents_start_or_renew_sessions() {
+    let app = App::spawn(settings("1")).await;
+    let viewer = Viewer::new(&app.url);
+    let old = as_cookie(&receipt("1", 100));
+    for header in [
+        ("sec-fetch-dest", "empty"),
+        ("sec-fetch-dest", "image"),
+        ("sec-fetch-dest", "iframe"),
+        ("user-agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
+        ("user-agent", "ELB-HealthChecker/2.0"),
+    ] {
+        let page = viewer.get_with("/", &[header]).await;
+        assert_eq!((page.status, page.set_cookie()), (200, None), "{header:?}");
+        assert!(page.body.contains("has no session and starts none"));
+    }
+    let page = viewer.get_with("/", &[("sec-fetch-dest", "empty"), ("cookie", &old)]).await;
+    assert_eq!(page.set_cookie(), None);
+    assert!(page.body.contains(token(1).short()), "it is shown though");
+    let head = send(viewer.request("HEAD", "/").header("cookie", &old)).await;
+    assert_eq!((head.status, head.set_cookie(), head.body.as_str()), (200, None, ""));
+    assert!(head.header("content-length").parse::<u64>().expect("a length") > 100);
+    assert_eq!(count_sessions(&app.client).await, 0);
+    let page = viewer.get_with("/", &[("sec-fetch-dest", "document"), ("user-agent", "curl/8.5.0")]).await;
+    assert!(page.receipt().is_some());
+}
+
+#[actix_web::test]
+async fn a_session_of_another_version_is_left_alone() {
+    let app = App::spawn(settings("1")).await;
+    let theirs = receipt("2", 100);
+    put_session(&app.client, &session_item(&theirs)).await;
+    for route in ["hint", "fallback", "roll", "nonsense"] {
+        let headers = [("cookie", as_cookie(&theirs)), ("x-stickshift-route", route.to_owned())];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let page = Viewer::new(&app.url).get_with("/", &headers).await;
+        assert_eq!((page.version(), page.set_cookie()), ("1", None), "{route}");
+        assert!(page.body.contains("is on version 2 and stays there"));
+    }
+    assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&theirs)));
+    // Its receipt says version 1, and is older than its item, which says 2.
+    let stale = as_cookie(&receipt("1", 200));
+    let page = Viewer::new(&app.url).get_with("/", &[("cookie", &stale)]).await;
+    assert_eq!(page.set_cookie(), None);
+    assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&theirs)));
+}
+
+#[actix_web::test]
+async fn a_session_that_the_edge_moved_is_taken_over_with_its_history() {
+    let app = App::spawn(settings("1")).await;
+    let theirs = receipt("2", 10);
+    put_session(&app.client, &session_item(&theirs)).await;
+    let headers = [("cookie", &*as_cookie(&theirs)), ("x-stickshift-route", "moved")];
+    let page = Viewer::new(&app.url).get_with("/", &headers).await;
+    let moved = page.receipt().expect("a receipt");
+    assert_eq!(moved, Receipt { version: code("1"), touched: moved.touched, ..theirs });
+    assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&moved)));
+}
+
+#[actix_web::test]
+async fn a_record_newer_than_the_receipt_is_believed_only_if_the_table_agrees() {
+    let app = App::spawn(settings("1")).await;
+    let headers = [("cookie", &*as_cookie(&receipt("2", 100))), ("x-stickshift-route", "record")];
+    let ours = session_item(&receipt("1", 50));
+    put_session(&app.client, &ours).await;
+    let renewed = Viewer::new(&app.url).get_with("/", &headers).await.receipt().expect("a receipt");
+    assert_eq!((renewed.token, renewed.version, renewed.started), (ours.token, code("1"), ours.started));
+    let theirs = session_item(&receipt("2", 50));
+    put_session(&app.client, &theirs).await;
+    assert_eq!(Viewer::new(&app.url).get_with("/", &headers).await.set_cookie(), None);
+    assert_eq!(stored_session(&app.client, theirs.token).await, Some(theirs));
+}
+
+#[actix_web::test]
+async fn a_live_item_without_a_version_binds_nobody() {
+    let app = App::spawn(settings("1")).await;
+    let old = receipt("1", 100);
+    put_session(&app.client, &SessionItem { version: None, ..session_item(&old) }).await;
+    let page = Viewer::new(&app.url).get_with("/", &[("cookie", &as_cookie(&old))]).await;
+    assert_eq!(page.receipt().expect("a receipt").token, old.token);
+}
+
+#[actix_web::test]
+async fn the_cookie_is_secure_where_the_viewer_came_by_https() {
+    let app = App::spawn(settings("1")).await;
+    for name in ["cloudfront-forwarded-proto", "x-forwarded-proto"] {
+        let page = Viewer::new(&app.url).get_with("/", &[(name, "https")]).await;
+        assert!(page.set_cookie().expect("a cookie").ends_with("; Secure"));
+        let page = Viewer::new(&app.url).get_with("/", &[(name, "http")]).await;
+        assert!(!page.set_cookie().expect("a cookie").contains("Secure"));
+    }
+}
+
+#[actix_web::test]
+async fn without_keys_the_cookie_is_the_bare_token_of_a_live_session_here() {
+    let mut settings = settings("1");
+    settings.cookie.keys = None;
+    let app = App::spawn(settings).await;
+    let view = async |token: stickshift_contract::Token| {
+        let cookie = format!("sessiontoken={}", token.as_str());
+        let page = Viewer::new(&app.url).get_with("/", &[("cookie", &cookie)]).await;
+        page.set_cookie().map(|cookie| cookie.split(['=', ';']).nth(1).expect("a value").to_owned())
+    };
+    // Renewed on every view, and older than its first visit of now.
+    let ours = session_item(&receipt("1", 5));
+    put_session(&app.client, &ours).await;
+    assert_eq!(view(ours.token).await.as_deref(), Some(ours.token.as_str()));
+    let renewed = stored_session(&app.client, ours.token).await.expect("an item");
+    assert_eq!(renewed.started, ours.started);
+    assert!(renewed.touched > ours.touched);
+    // Over, though TTL has not deleted it.
+    let over = SessionItem { token: token(2), expiration: unix_now() - 1, ..ours.clone() };
+    put_session(&app.client, &over).await;
+    assert_ne!(view(over.token).await.expect("a session").as_str(), over.token.as_str());
+    assert_eq!(stored_session(&app.client, over.token).await, Some(over));
+    // Never was.
+    assert_ne!(view(token(3)).await.expect("a session").as_str(), token(3).as_str());
+    // On another version.
+    let theirs = SessionItem { token: token(4), version: Some(code("2")), ..ours.clone() };
+    put_session(&app.client, &theirs).await;
+    assert_eq!(view(theirs.token).await, None);
+    assert_eq!(stored_session(&app.client, theirs.token).await, Some(theirs));
+}
+
+#[actix_web::test]
+async fn while_migrating_a_bare_token_becomes_a_receipt() {
+    let mut settings = settings("1");
+    settings.cookie.accept_bare_tokens = true;
+    let app = App::spawn(settings).await;
+    let ours = session_item(&receipt("1", 5));
+    put_session(&app.client, &ours).await;
+    let cookie = format!("sessiontoken={}", ours.token.as_str());
+    let page = Viewer::new(&app.url).get_with("/", &[("cookie", &cookie)]).await;
+    let receipt = page.receipt().expect("a receipt");
+    assert_eq!((receipt.token, receipt.started), (ours.token, ours.started));
+}
