@@ -7,13 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use log::info;
 use stickshift::dynamodb::DynamoDb;
-use stickshift::local::{
-    DataDir, EmbeddedDynamoDb, READ_TIMEOUT_SECONDS, Road, RoadConfig, RunningVersion, SharedRng, bind,
-};
+use stickshift::local::{DataDir, EmbeddedDynamoDb, Road, RoadConfig, RunningVersion, SharedRng, bind};
 use stickshift::serve;
 use stickshift::settings::Settings;
 use stickshift_contract::{VersionCode, Weight};
-use stickshift_edge::Replicas;
+use stickshift_edge::{CustomOrigin, Replicas};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Sticky canary releases behind Amazon CloudFront.
@@ -99,7 +97,7 @@ async fn up(arguments: Up) -> Result<()> {
         weights: arguments.weights,
         data_dir: Some(data_dir),
         rng: SharedRng::from_system(),
-        read_timeout_seconds: READ_TIMEOUT_SECONDS,
+        read_timeout_seconds: CustomOrigin::READ_TIMEOUT_SECONDS,
         edge_deadline: Replicas::DEADLINE,
     })
     .await?;
@@ -144,15 +142,15 @@ async fn serve(arguments: Serve) -> Result<()> {
 async fn until_told_to_stop() -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    actix_web::rt::spawn(async move {
+    let mut told = async move || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+    };
+    told().await;
+    actix_web::rt::spawn(async move {
+        told().await;
         std::process::exit(130);
     });
     Ok(())

@@ -6,7 +6,7 @@ mod embedded;
 mod plan;
 mod road;
 
-pub use cloudfront::{READ_TIMEOUT_SECONDS, SharedRng};
+pub use cloudfront::SharedRng;
 pub use data_dir::DataDir;
 pub use embedded::EmbeddedDynamoDb;
 pub use road::{Road, RoadConfig, RunningVersion};

@@ -174,6 +174,9 @@ impl Request {
 }
 
 impl CustomOrigin {
+    /// CloudFront's read time-out unless a distribution sets another, in seconds.
+    pub const READ_TIMEOUT_SECONDS: u64 = 30;
+
     /// An origin with CloudFront's defaults: 30 s read time-out, 5 s keep-alive, TLS 1.2.
     pub fn new(origin: &contract::Origin) -> Self {
         let mut other = Map::new();
@@ -184,7 +187,7 @@ impl CustomOrigin {
             port: origin.port,
             protocol: origin.protocol,
             path: Some(String::new()),
-            read_timeout: Some(30),
+            read_timeout: Some(Self::READ_TIMEOUT_SECONDS),
             custom_headers: Some(Headers::default()),
             other,
         }

@@ -151,6 +151,3 @@ fn refusal(cause: &ForwardError) -> HttpResponse {
         .content_type("text/plain; charset=utf-8")
         .body(text)
 }
-
-/// CloudFront's read time-out unless a distribution sets another, in seconds.
-pub const READ_TIMEOUT_SECONDS: u64 = 30;

@@ -30,7 +30,8 @@ pub struct RoadConfig {
     pub data_dir: Option<DataDir>,
     /// What new sessions are drawn with.
     pub rng: SharedRng,
-    /// Seconds to wait for an origin, and between two parts of its answer; [`super::READ_TIMEOUT_SECONDS`] as in CloudFront.
+    /// Seconds to wait for an origin, and between two parts of its answer; [`stickshift_edge::CustomOrigin::READ_TIMEOUT_SECONDS`]
+    /// as in CloudFront.
     pub read_timeout_seconds: u64,
     /// How long the edge may take over a look-up; [`stickshift_edge::Replicas::DEADLINE`] as in Lambda@Edge.
     pub edge_deadline: Duration,

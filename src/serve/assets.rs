@@ -5,7 +5,8 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::{Version, page};
+use super::Version;
+use super::page::{self, PageError};
 use crate::theme::Theme;
 
 /// The assets of one version, made at the start.
@@ -39,7 +40,7 @@ impl Assets {
 }
 
 /// `/_v/<version>/<file>`
-pub(super) async fn asset(request: HttpRequest, version: web::Data<Version>) -> HttpResponse {
+pub(super) async fn asset(request: HttpRequest, version: web::Data<Version>) -> Result<HttpResponse, PageError> {
     let path = request.match_info();
     let (content_type, body) = match (path.query("version"), path.query("file")) {
         (code, _) if code != version.settings.theme.code.as_str() => return page::not_found(version).await,
@@ -48,8 +49,8 @@ pub(super) async fn asset(request: HttpRequest, version: web::Data<Version>) -> 
         (_, "countdown.js") => ("text/javascript; charset=utf-8", Bytes::from_static(COUNTDOWN)),
         _ => return page::not_found(version).await,
     };
-    HttpResponse::Ok()
+    Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
         .content_type(content_type)
-        .body(body)
+        .body(body))
 }

@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpRequest, web};
 use log::error;
 use secrecy::ExposeSecret as _;
 use stickshift_contract::{ROUTE_HEADER, Route};
 use subtle::ConstantTimeEq as _;
 
 use super::Version;
+use super::page::plain;
 
 /// Every page and asset is the app's own; nothing inline, nothing from elsewhere, in nobody's frame.
 const CONTENT_SECURITY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -33,10 +34,7 @@ pub(super) async fn guard(
     let mut response = if comes_from_edge(&request, &version) {
         next.call(request).await?.map_into_left_body()
     } else {
-        let refusal = HttpResponse::Forbidden()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .content_type("text/plain; charset=utf-8")
-            .body("403: this origin answers its CDN only\n");
+        let refusal = plain(StatusCode::FORBIDDEN).body("403: this origin answers its CDN only\n");
         request.into_response(refusal).map_into_right_body()
     };
     let headers = response.headers_mut();

@@ -45,27 +45,13 @@ enum IsNew {
     No,
 }
 
-/// What the page says of the session.
-enum SessionView<'a> {
-    Ours {
-        short: &'a str,
-        /// RFC 3339, such as `2026-11-23T05:28:05Z`.
-        started: String,
-        remaining_seconds: u64,
-    },
-    Foreign {
-        short: &'a str,
-        version: VersionCode,
-    },
-    Unknown,
-    Nobody,
-}
-
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page<'a> {
     theme: &'a Theme,
-    session: SessionView<'a>,
+    outcome: &'a Outcome,
+    /// What a session has left from this view on: all of it.
+    remaining_seconds: u64,
     way: &'static str,
 }
 
@@ -101,21 +87,17 @@ pub(super) async fn page(
         }
         // Boxed, since a call to DynamoDB is a future of many kilobytes, which a view without one need not move about.
         standing => {
-            let view = View { version: &version, sessions: &sessions, now };
-            Box::pin(view.settle(standing, is_bot(visit.user_agent))).await?
+            let view = View { version: &version, sessions: &sessions, user_agent: visit.user_agent, now };
+            Box::pin(view.settle(standing)).await?
         }
     };
-    let session = match &outcome {
-        Outcome::Ours(receipt, _) => SessionView::Ours {
-            short: receipt.token.short(),
-            started: rfc_3339(receipt.started),
-            remaining_seconds: cookie.timing.session_seconds,
-        },
-        Outcome::Foreign(token, version) => SessionView::Foreign { short: token.short(), version: *version },
-        Outcome::Unknown => SessionView::Unknown,
-        Outcome::Nobody => SessionView::Nobody,
+    let page = Page {
+        theme: &version.settings.theme,
+        outcome: &outcome,
+        remaining_seconds: cookie.timing.session_seconds,
+        way: way(route),
     };
-    let page = Page { theme: &version.settings.theme, session, way: way(route) }.render()?;
+    let page = page.render()?;
     let mut response = html(StatusCode::OK);
     if let Outcome::Ours(receipt, IsNew::Yes) = &outcome {
         response.insert_header((SET_COOKIE, cookie.write(receipt, is_https(&request))));
@@ -124,19 +106,15 @@ pub(super) async fn page(
 }
 
 /// Every address that leads nowhere.
-pub(super) async fn not_found(version: web::Data<Version>) -> HttpResponse {
-    match (NotFound { theme: &version.settings.theme }).render() {
-        Ok(page) => html(StatusCode::NOT_FOUND).body(page),
-        Err(cause) => PageError::from(cause).error_response(),
-    }
+pub(super) async fn not_found(version: web::Data<Version>) -> Result<HttpResponse, PageError> {
+    let page = NotFound { theme: &version.settings.theme }.render()?;
+    Ok(html(StatusCode::NOT_FOUND).body(page))
 }
 
 /// Methods that a page does not take.
 pub(super) async fn method_not_allowed() -> HttpResponse {
-    HttpResponse::MethodNotAllowed()
+    plain(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header((ALLOW, "GET, HEAD"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .content_type("text/plain; charset=utf-8")
         .body("405: this page takes GET and HEAD\n")
 }
 
@@ -144,6 +122,7 @@ pub(super) async fn method_not_allowed() -> HttpResponse {
 struct View<'a> {
     version: &'a Version,
     sessions: &'a Sessions,
+    user_agent: &'a str,
     now: u64,
 }
 
@@ -152,7 +131,7 @@ impl View<'_> {
     ///
     /// Errors: without keys, the session could not be written. With keys the receipt stands in for the item, which
     /// follows with the next write.
-    async fn settle(&self, standing: Standing, is_bot: bool) -> Result<Outcome, PageError> {
+    async fn settle(&self, standing: Standing) -> Result<Outcome, PageError> {
         let here = self.version.settings.theme.code;
         match standing {
             Standing::Outside => Ok(Outcome::Nobody),
@@ -179,7 +158,7 @@ impl View<'_> {
                         match live.and_then(|item| item.version).filter(|owner| *owner != here) {
                             Some(owner) => Ok(self.leave_alone(token, owner)),
                             // The session is over or never was: its token is not taken over.
-                            None if is_bot => Ok(Outcome::Nobody),
+                            None if is_bot(self.user_agent) => Ok(Outcome::Nobody),
                             None => self.begin().await,
                         }
                     }
@@ -244,6 +223,13 @@ fn html(status: StatusCode) -> HttpResponseBuilder {
     response
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-store")))
         .insert_header((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
+    response
+}
+
+/// An answer in a few plain words, for monitors and for whoever took a wrong turn.
+pub(super) fn plain(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CACHE_CONTROL, "no-store")).content_type("text/plain; charset=utf-8");
     response
 }
 

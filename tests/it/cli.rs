@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::proxy::signal;
 use crate::support::{BUSY, Viewer, any_port, root};
 
 fn stickshift(arguments: &[&str]) -> Command {
@@ -26,6 +25,12 @@ pub(crate) fn peak_memory_kib(process_id: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Ends a process in order, as a person or `docker stop` would.
+fn signal(name: &str, process_id: u32) {
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {process_id}")).status().expect("a shell");
+    assert!(sent.success());
 }
 
 /// `stickshift up` on free ports, with a data directory of its own.

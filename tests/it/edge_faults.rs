@@ -35,18 +35,20 @@ fn bundled() -> Plan {
     serde_json::from_value(plan).expect("a plan")
 }
 
+fn config(plan_ttl_seconds: u64) -> RouterConfig {
+    RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds, bundled_plan: bundled() }
+}
+
 fn router(endpoints: &[&str]) -> Router {
-    let config = RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds: 0, bundled_plan: bundled() };
     let clients = endpoints.iter().map(|endpoint| DynamoDb::at(endpoint).edge_client()).collect();
     // Where somebody answers, the machine may be too busy with other tests for 250 ms.
-    Router::new(config, Replicas { deadline: Duration::from_secs(10), ..Replicas::new(clients) })
+    Router::new(config(0), Replicas { deadline: Duration::from_secs(10), ..Replicas::new(clients) })
 }
 
 /// A router as it is by default, for where nobody answers.
 fn hurried_router(endpoint: &str) -> Router {
-    let config = RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds: 0, bundled_plan: bundled() };
     let clients = vec![DynamoDb::at(endpoint).edge_client(), DynamoDb::at(endpoint).edge_client()];
-    Router::new(config, Replicas::new(clients))
+    Router::new(config(0), Replicas::new(clients))
 }
 
 fn request(cookie: &str) -> Request {
@@ -166,14 +168,13 @@ async fn a_viewers_own_routing_headers_are_replaced() {
 async fn a_session_refreshed_every_five_seconds_is_read_once_a_minute() {
     let (dynamodb, client) = dynamodb().await;
     put_as_plan(&client, plan()).await;
-    let config = RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds: 5, bundled_plan: bundled() };
     let calls = Calls::default();
     let edge_client = dynamodb.dynamodb().edge_client();
     let counted = edge_client.config().to_builder().interceptor(calls.clone()).build();
     let replicas = Replicas::new(vec![aws_sdk_dynamodb::Client::from_conf(counted)]);
     // A look-up that is late would be made twice, by the hedge.
     let patient = Replicas { hedge_delay: Duration::from_secs(9), deadline: Duration::from_secs(10), ..replicas };
-    let router = Router::new(config, patient);
+    let router = Router::new(config(5), patient);
     let begin = unix_now();
     let mut session = Receipt { touched: begin, ..receipt("1", 0) };
     put_session(&client, &session_item(&session)).await;

@@ -1,6 +1,5 @@
 //! The local CloudFront as a proxy: what arrives at the origin, what comes back, and how long it waits.
 
-use std::process::Command;
 use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -184,10 +183,4 @@ async fn a_viewer_who_leaves_stops_the_download() {
         drop(response);
     }
     assert_eq!(viewer.get("/dawdle/0").await.body, "at last");
-}
-
-/// Ends a process in order, as a person or `docker stop` would.
-pub(crate) fn signal(name: &str, process_id: u32) {
-    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {process_id}")).status().expect("a shell");
-    assert!(sent.success());
 }

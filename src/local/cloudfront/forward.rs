@@ -15,7 +15,6 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use stickshift_contract::Protocol;
 use stickshift_edge::{CustomOrigin, Request};
 
-use super::READ_TIMEOUT_SECONDS;
 use super::translate::{is_hop_by_hop, value};
 
 /// Why there is no answer to hand on.
@@ -50,7 +49,7 @@ pub(super) async fn forward(
 ) -> Result<HttpResponse, ForwardError> {
     let origin = request.origin.as_ref().and_then(|origin| origin.custom.as_ref());
     let origin = origin.context("it names no custom origin").map_err(ForwardError::BadAnswer)?;
-    let read_timeout = Duration::from_secs(origin.read_timeout.unwrap_or(READ_TIMEOUT_SECONDS));
+    let read_timeout = Duration::from_secs(origin.read_timeout.unwrap_or(CustomOrigin::READ_TIMEOUT_SECONDS));
     let outgoing = outgoing(client, &request, origin).map_err(ForwardError::BadAnswer)?;
 
     // The origin's time runs once it has the request: each part of the body that it takes starts it anew.
