@@ -12,6 +12,7 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Va
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use stickshift_contract::{Keys, SessionCookie, Timing};
+use stickshift_edge::RouterConfig;
 
 use crate::theme::Theme;
 
@@ -215,8 +216,9 @@ impl Raw {
             clock_allowance_seconds: self.clock_allowance_seconds,
         };
         timing.check().map_err(|cause| anyhow!("{}: {cause}", values.place(cause.name)))?;
-        if self.plan_ttl_seconds > 3600 {
-            bail!("{}: it takes 0 to 3600 seconds", values.place("plan_ttl_seconds"));
+        if self.plan_ttl_seconds > RouterConfig::PLAN_TTL_SECONDS_MAX {
+            let maximum = RouterConfig::PLAN_TTL_SECONDS_MAX;
+            bail!("{}: it takes 0 to {maximum} seconds", values.place("plan_ttl_seconds"));
         }
         let keys = self.keys.map(|list| Keys::parse(list.expose_secret())).transpose();
         let keys = keys.map_err(|cause| anyhow!("{}: {cause}", values.place("keys")))?;

@@ -155,10 +155,9 @@ impl Headers {
 }
 
 impl Request {
-    /// Sends the request to another host: sets the origin **and** the `Host` header, which otherwise keeps naming the
-    /// old one. Time-outs, path and custom headers of the default origin stay as they are.
+    /// Sends the request to another host. Time-outs, path and custom headers of the default origin stay as they are,
+    /// and so does the `Host` header, which goes on naming the old one until it is set as well.
     pub fn set_origin(&mut self, origin: &contract::Origin) {
-        self.headers.set("Host", origin.domain.clone());
         let current = self.origin.get_or_insert_default();
         // An event names one kind of origin only: CloudFront refuses an answer with both.
         current.other.remove("s3");

@@ -3,6 +3,7 @@
 //! A request passes [`Router::route`]: [`Ask`] reads what it says of its viewer, [`Replicas`] look the session up where
 //! that is needed, [`decide()`] chooses, and the request goes out to the chosen origin with the reason on it.
 
+mod config;
 mod decide;
 mod event;
 mod plan_cache;
@@ -10,8 +11,9 @@ mod regions;
 mod replicas;
 mod router;
 
+pub use config::{ConfigError, FunctionConfig, Replica};
 pub use decide::{Ask, Decision, LookUp, Rollout, decide};
 pub use event::{CustomOrigin, Event, Header, Headers, Origin, Request};
 pub use regions::nearest_first;
-pub use replicas::Replicas;
-pub use router::{Router, RouterConfig};
+pub use replicas::{Replicas, Tables};
+pub use router::{Knowledge, Question, Router, RouterConfig};

@@ -17,21 +17,30 @@ struct Inner {
     read_at: u64,
     /// When somebody last set out to read it.
     tried_at: u64,
+    /// When that last came to nothing.
+    failed_at: Option<u64>,
 }
 
 impl PlanCache {
     /// The last plan known, and whether the caller is to read it anew since it is `max_age_seconds` old or older.
     ///
     /// While a plan is known, at most one caller a second is sent, so that neither a burst of viewers nor a table that
-    /// does not answer makes everybody wait. With a `max_age_seconds` of 0 everybody is.
+    /// does not answer makes everybody wait; before that everybody is, but for the rest of a second in which it failed.
+    /// With a `max_age_seconds` of 0 everybody always is.
     pub(crate) fn get(&self, max_age_seconds: u64, now: u64) -> (Option<Arc<Plan>>, bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = inner.plan.is_none() || now.abs_diff(inner.read_at) >= max_age_seconds;
-        let is_turn = max_age_seconds == 0 || inner.plan.is_none() || inner.tried_at != now;
+        let has_waited = if inner.plan.is_some() { inner.tried_at != now } else { inner.failed_at != Some(now) };
+        let is_turn = max_age_seconds == 0 || has_waited;
         if is_old && is_turn {
             inner.tried_at = now;
         }
         (inner.plan.clone(), is_old && is_turn)
+    }
+
+    /// Notes that it could not be read at `now`.
+    pub(crate) fn fail(&self, now: u64) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).failed_at = Some(now);
     }
 
     /// Keeps a plan that was read at `now`; an answer that was overtaken by a newer plan is dropped.
@@ -44,5 +53,38 @@ impl PlanCache {
         inner.read_at = now;
         inner.plan = Some(Arc::clone(&newest));
         newest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let origin = json!({ "domain": "v.example.org", "port": 80, "protocol": "http" });
+        let version = json!({ "origin": origin, "weight_basis_points": 10_000, "state": "live" });
+        serde_json::from_value(json!({ "revision": 1, "stable": "1", "versions": { "1": version } })).expect("a plan")
+    }
+
+    #[test]
+    fn a_plan_is_read_again_when_it_is_old_by_one_caller_a_second() {
+        let cache = PlanCache::default();
+        cache.put(plan(), 100);
+        let is_wanted = |now| cache.get(5, now).1;
+        assert_eq!([104, 105, 105, 105, 106].map(is_wanted), [false, true, false, false, true]);
+        cache.put(plan(), 106);
+        assert!(!is_wanted(106));
+        assert!(cache.get(0, 106).1 && cache.get(0, 106).1, "0 is always");
+    }
+
+    #[test]
+    fn without_a_plan_everybody_asks_but_for_the_rest_of_a_second_in_which_it_failed() {
+        let cache = PlanCache::default();
+        assert!(cache.get(5, 100).1 && cache.get(5, 100).1);
+        cache.fail(100);
+        assert!(!cache.get(5, 100).1);
+        assert!(cache.get(5, 101).1);
     }
 }

@@ -46,6 +46,11 @@ const REGIONS: [(&str, f64, f64); 39] = [
     ("us-west-2", 45.84, -119.70),
 ];
 
+/// Whether a region is in the table: one of AWS's, and spelled right.
+pub(crate) fn is_known(region: &str) -> bool {
+    REGIONS.iter().any(|(name, ..)| *name == region)
+}
+
 /// Sorts replicas by great-circle distance from `region`, nearest first; `region_of` names a replica's region.
 ///
 /// A region that is not in the table counts as farther away than any other; if the function's own is not, the

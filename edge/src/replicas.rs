@@ -1,14 +1,19 @@
 //! Looking a session and the plan up in the replicas of the tables.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::iter::successors;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::config::Region;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use log::{error, warn};
 use serde::de::DeserializeOwned;
 use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, ROLLOUT_TABLE, SESSIONS_TABLE, SessionItem, Token};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::LookUp;
 
@@ -17,10 +22,27 @@ use crate::LookUp;
 pub struct Replicas {
     /// One client a replica, nearest first; at least one. Without retries of their own: the hedge is the retry.
     pub clients: Vec<Client>,
+    /// What the tables are called.
+    pub tables: Tables,
     /// How long the nearest replica may take before the next one is asked as well.
     pub hedge_delay: Duration,
     /// How long all of it may take.
     pub deadline: Duration,
+}
+
+/// The names of the tables, the same in every region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// The sessions; default [`SESSIONS_TABLE`].
+    pub sessions: String,
+    /// The plan in force; default [`ROLLOUT_TABLE`].
+    pub rollout: String,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self { sessions: SESSIONS_TABLE.to_owned(), rollout: ROLLOUT_TABLE.to_owned() }
+    }
 }
 
 /// What came back.
@@ -32,11 +54,21 @@ pub(crate) struct Answer {
 /// Why a replica's answer is of no use.
 #[derive(Debug, thiserror::Error)]
 enum ReplicaError {
-    #[error("{}", DisplayErrorContext(.0))]
-    Call(#[from] aws_sdk_dynamodb::Error),
+    #[error("{}", causes(.0))]
+    Call(#[from] Box<SdkError<BatchGetItemError>>),
     #[error("the table is throttled: keys came back unprocessed")]
     Throttled,
+    #[error("no answer within {} s", ATTEMPT_LIMIT.as_secs())]
+    TooLate,
+    #[error("{0}")]
+    Panicked(#[from] JoinError),
 }
+
+/// One replica asked once.
+type Attempt = JoinHandle<Result<Answer, ReplicaError>>;
+
+/// When an attempt that nobody waits for any more is given up.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -48,19 +80,16 @@ impl Replicas {
 
     /// Replicas with [`Replicas::HEDGE_DELAY`] and [`Replicas::DEADLINE`].
     pub fn new(clients: Vec<Client>) -> Self {
-        Self { clients, hedge_delay: Self::HEDGE_DELAY, deadline: Self::DEADLINE }
+        Self { clients, tables: Tables::default(), hedge_delay: Self::HEDGE_DELAY, deadline: Self::DEADLINE }
     }
 
     /// Asks for a session, the plan or both, in one call. Always answers before the deadline.
     pub(crate) async fn ask(&self, token: Option<Token>, is_plan_wanted: bool) -> Answer {
-        let answer = tokio::time::timeout(self.deadline, self.hedged(token, is_plan_wanted)).await;
-        let cause = match answer {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(cause)) => cause.to_string(),
-            Err(_) => format!("no answer within {} ms", self.deadline.as_millis()),
-        };
+        if let Ok(Ok(answer)) = tokio::time::timeout(self.deadline, self.hedged(token, is_plan_wanted)).await {
+            return answer;
+        }
         let wanted = token.map_or_else(|| "the plan".to_owned(), |token| format!("session {}", token.short()));
-        warn!("could not look {wanted} up in DynamoDB: {cause}");
+        warn!("{wanted} is not looked up: no replica gave an answer within {} ms", self.deadline.as_millis());
         Answer { session: LookUp::NoAnswer, plan: None }
     }
 
@@ -69,52 +98,77 @@ impl Replicas {
         let nearest = &self.clients[0];
         // A sandbox that was frozen wakes with dead connections, so a lone replica is asked twice.
         let next = self.clients.get(1).unwrap_or(nearest);
-        let first = read(nearest, token, is_plan_wanted);
-        tokio::pin!(first);
+        let mut first = self.attempt(nearest, token, is_plan_wanted);
         // Asking the next one starts here: when the first is late, or when it fails.
         if let Ok(answer) = tokio::time::timeout(self.hedge_delay, &mut first).await {
-            return match answer {
+            return match answer? {
                 Ok(answer) => Ok(answer),
-                Err(_) => read(next, token, is_plan_wanted).await,
+                Err(_) => self.attempt(next, token, is_plan_wanted).await?,
             };
         }
-        let second = read(next, token, is_plan_wanted);
-        tokio::pin!(second);
+        let mut second = self.attempt(next, token, is_plan_wanted);
         tokio::select! {
-            answer = &mut first => match answer {
+            answer = &mut first => match answer? {
                 Ok(answer) => Ok(answer),
-                Err(_) => second.await,
+                Err(_) => second.await?,
             },
-            answer = &mut second => match answer {
+            answer = &mut second => match answer? {
                 Ok(answer) => Ok(answer),
-                Err(_) => first.await,
+                Err(_) => first.await?,
             },
         }
+    }
+
+    /// Asks one replica, in a task of its own that goes on when nobody waits for it any more: a connection to a replica
+    /// so far away that opening one takes longer than the deadline would otherwise never come about.
+    fn attempt(&self, client: &Client, token: Option<Token>, is_plan_wanted: bool) -> Attempt {
+        let (client, tables) = (client.clone(), self.tables.clone());
+        tokio::spawn(async move {
+            let answer = match tokio::time::timeout(ATTEMPT_LIMIT, read(&client, &tables, token, is_plan_wanted)).await
+            {
+                Ok(answer) => answer,
+                Err(_) => Err(ReplicaError::TooLate),
+            };
+            if let Err(cause) = &answer {
+                warn!("the replica in {} is of no use: {cause}", client.config().region().map_or("?", Region::as_ref));
+            }
+            answer
+        })
     }
 }
 
-async fn read(client: &Client, token: Option<Token>, is_plan_wanted: bool) -> Result<Answer, ReplicaError> {
+/// An error and all that caused it, in a line.
+fn causes(error: &dyn Error) -> String {
+    successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+async fn read(
+    client: &Client,
+    tables: &Tables,
+    token: Option<Token>,
+    is_plan_wanted: bool,
+) -> Result<Answer, ReplicaError> {
     let mut call = client.batch_get_item();
     if let Some(token) = token {
-        call = call.request_items(SESSIONS_TABLE, key([("token", token.as_str())]));
+        call = call.request_items(&tables.sessions, key([("token", token.as_str())]));
     }
     if is_plan_wanted {
-        call = call.request_items(ROLLOUT_TABLE, key([("pk", PLAN_PARTITION), ("sk", PLAN_IN_FORCE)]));
+        call = call.request_items(&tables.rollout, key([("pk", PLAN_PARTITION), ("sk", PLAN_IN_FORCE)]));
     }
-    let output = call.send().await.map_err(aws_sdk_dynamodb::Error::from)?;
+    let output = call.send().await.map_err(Box::new)?;
     // What was asked for first of all must have been read; a plan that came along can wait for the next request.
-    let essential = if token.is_some() { SESSIONS_TABLE } else { ROLLOUT_TABLE };
-    if output.unprocessed_keys.is_some_and(|tables| tables.contains_key(essential)) {
+    let essential = if token.is_some() { &tables.sessions } else { &tables.rollout };
+    if output.unprocessed_keys.is_some_and(|keys| keys.contains_key(essential)) {
         return Err(ReplicaError::Throttled);
     }
-    let mut tables = output.responses.unwrap_or_default();
-    let mut item = |table| tables.remove(table).and_then(|mut items| items.pop());
+    let mut responses = output.responses.unwrap_or_default();
+    let mut item = |table: &str| responses.remove(table).and_then(|mut items| items.pop());
     Ok(Answer {
-        session: match item(SESSIONS_TABLE).and_then(|item| parse::<SessionItem>(item, "session")) {
+        session: match item(&tables.sessions).and_then(|item| parse::<SessionItem>(item, "session")) {
             Some(session) => LookUp::Found(session),
             None => LookUp::Absent,
         },
-        plan: item(ROLLOUT_TABLE).and_then(|item| parse(item, "plan")),
+        plan: item(&tables.rollout).and_then(|item| parse(item, "plan")),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::Rng;
-use stickshift_contract::{Claim, Plan, ROUTE_HEADER, SessionCookie, VERSION_HEADER};
+use stickshift_contract::{Plan, ROUTE_HEADER, SessionCookie, Token, VERSION_HEADER};
 
 use crate::plan_cache::PlanCache;
 use crate::replicas::Answer;
@@ -14,10 +14,21 @@ use crate::{Ask, Decision, LookUp, Replicas, Request, Rollout, decide};
 pub struct RouterConfig {
     /// How the session cookie is read. The app's must be the same.
     pub cookie: SessionCookie,
-    /// Seconds after which the plan is read again; 0 reads it for every new session. Default 5.
+    /// Whether the `Host` header stays as it is when the origin changes: for apps that rely on the viewer's, where the
+    /// origin request policy forwards it. Default no.
+    pub keep_viewer_host: bool,
+    /// Seconds after which the plan is read again; 0 reads it for every new session.
+    /// 0 to [`RouterConfig::PLAN_TTL_SECONDS_MAX`], default [`RouterConfig::PLAN_TTL_SECONDS`].
     pub plan_ttl_seconds: u64,
     /// The origins to use until the plan was read once; see [`Rollout::Bundled`].
     pub bundled_plan: Plan,
+}
+
+impl RouterConfig {
+    /// Seconds after which the plan is read again, unless set otherwise.
+    pub const PLAN_TTL_SECONDS: u64 = 5;
+    /// The most that `plan_ttl_seconds` may be.
+    pub const PLAN_TTL_SECONDS_MAX: u64 = 3600;
 }
 
 /// The router: one for the life of a function instance.
@@ -40,34 +51,25 @@ impl Router {
     }
 
     /// Reads the plan ahead of the first request, and opens the connection on the way. Never fails: a plan that cannot
-    /// be read now is read later.
-    pub async fn warm(&self, now: u64) {
-        self.look_up(&Ask { asset: None, claim: Claim::Nothing, user_agent: "" }, now).await;
+    /// be read now is read later. Returns the one now known.
+    pub async fn warm(&self, now: u64) -> Option<Arc<Plan>> {
+        let (known, _) = self.plan.get(self.config.plan_ttl_seconds, now);
+        self.ask(Question { token: None, is_plan_wanted: true, known }, now).await.plan
     }
 
-    /// Sends a request to its origin: sets the origin, the `Host` header and the two headers that tell the app which
-    /// version was chosen and why. Everything else stays as it is. Does no I/O where a young receipt decides.
+    /// Sends a request to its origin: what [`Router::known`] must ask is asked, and [`Router::settle`] does the rest.
     pub async fn route(&self, request: &mut Request, now: u64, rng: &mut impl Rng) -> Decision {
-        let ask = Ask::read(request, &self.config.cookie, now);
-        let (look_up, plan) = self.look_up(&ask, now).await;
-        let rollout = match &plan {
-            Some(plan) => Rollout::Known(plan),
-            None => Rollout::Bundled(&self.config.bundled_plan),
+        let knowledge = match self.known(request, now) {
+            Ok(knowledge) => knowledge,
+            Err(question) => self.ask(question, now).await,
         };
-        let decision = decide(&ask, &look_up, rollout, &self.config.cookie.timing, now, rng);
-        let (Rollout::Known(plan) | Rollout::Bundled(plan)) = rollout;
-        if let Some(origin) = plan.origin(decision.version) {
-            request.set_origin(origin);
-        }
-        // `set` also takes out what a viewer sent under these names.
-        request.headers.set(VERSION_HEADER, decision.version.to_string());
-        request.headers.set(ROUTE_HEADER, decision.route.to_string());
-        decision
+        self.settle(request, &knowledge, now, rng)
     }
 
-    /// The session and the plan to decide by. Asks DynamoDB only if it must, and then once for both.
-    async fn look_up(&self, ask: &Ask<'_>, now: u64) -> (LookUp, Option<Arc<Plan>>) {
+    /// What is known of a request without asking anyone. Error: the question to [`Router::ask`] first.
+    pub fn known(&self, request: &Request, now: u64) -> Result<Knowledge, Question> {
         let timing = &self.config.cookie.timing;
+        let ask = Ask::read(request, &self.config.cookie, now);
         let token = ask.token_to_look_up(timing);
         // Who is new, or looked up anyway, gets a fresh plan. Whom a receipt or a path speaks for would be asked for it
         // alone: they make do with one as old as the receipts that are believed unasked.
@@ -78,9 +80,62 @@ impl Router {
         };
         let (known, is_plan_wanted) = self.plan.get(max_age_seconds, now);
         if token.is_none() && !is_plan_wanted {
-            return (LookUp::NoAnswer, known);
+            return Ok(Knowledge { session: LookUp::NoAnswer, plan: known });
         }
-        let Answer { session, plan } = self.replicas.ask(token, is_plan_wanted).await;
-        (session, plan.map(|plan| self.plan.put(plan, now)).or(known))
+        Err(Question { token, is_plan_wanted, known })
     }
+
+    /// Asks DynamoDB, once for the session and the plan. Always answers before the deadline.
+    pub async fn ask(&self, question: Question, now: u64) -> Knowledge {
+        let Question { token, is_plan_wanted, known } = question;
+        let Answer { session, plan } = self.replicas.ask(token, is_plan_wanted).await;
+        let plan = match plan {
+            Some(plan) => Some(self.plan.put(plan, now)),
+            None => {
+                if is_plan_wanted {
+                    self.plan.fail(now);
+                }
+                known
+            }
+        };
+        Knowledge { session, plan }
+    }
+
+    /// Decides, and writes the decision into the request: the origin, the `Host` header and the two headers that tell
+    /// the app which version was chosen and why. Everything else stays as it is.
+    pub fn settle(&self, request: &mut Request, knowledge: &Knowledge, now: u64, rng: &mut impl Rng) -> Decision {
+        let RouterConfig { cookie, bundled_plan, keep_viewer_host, .. } = &self.config;
+        let rollout = match &knowledge.plan {
+            Some(plan) => Rollout::Known(plan),
+            None => Rollout::Bundled(bundled_plan),
+        };
+        let ask = Ask::read(request, cookie, now);
+        let decision = decide(&ask, &knowledge.session, rollout, &cookie.timing, now, rng);
+        let (Rollout::Known(plan) | Rollout::Bundled(plan)) = rollout;
+        if let Some(origin) = plan.origin(decision.version) {
+            request.set_origin(origin);
+            if !keep_viewer_host {
+                request.headers.set("Host", origin.domain.clone());
+            }
+        }
+        // `set` also takes out what a viewer sent under these names.
+        request.headers.set(VERSION_HEADER, decision.version.to_string());
+        request.headers.set(ROUTE_HEADER, decision.route.to_string());
+        decision
+    }
+}
+
+/// What DynamoDB must be asked before a request can be routed.
+#[derive(Debug)]
+pub struct Question {
+    token: Option<Token>,
+    is_plan_wanted: bool,
+    known: Option<Arc<Plan>>,
+}
+
+/// All there is to decide by.
+#[derive(Debug)]
+pub struct Knowledge {
+    session: LookUp,
+    plan: Option<Arc<Plan>>,
 }

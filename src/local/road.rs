@@ -97,6 +97,7 @@ impl Road {
         let cloudfront_address = listener.local_addr()?;
         let router = RouterConfig {
             cookie: edge_settings.cookie.clone(),
+            keep_viewer_host: false,
             plan_ttl_seconds: edge_settings.plan_ttl_seconds,
             bundled_plan: plan.clone(),
         };

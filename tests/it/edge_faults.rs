@@ -17,6 +17,7 @@ use stickshift_edge::{Event, Replicas, Request, Router, RouterConfig};
 
 use crate::faulty::{hanging, refusing, throttling, unprocessing};
 use crate::support::{as_cookie, code, dynamodb, put_as_plan, put_session, receipt, session_item, settings, token};
+use crate::wire::Wire;
 
 /// New sessions go to version 2 by this plan; version 1 is stable.
 fn plan() -> Value {
@@ -36,7 +37,7 @@ fn bundled() -> Plan {
 }
 
 fn config(plan_ttl_seconds: u64) -> RouterConfig {
-    RouterConfig { cookie: settings("1").cookie, plan_ttl_seconds, bundled_plan: bundled() }
+    RouterConfig { cookie: settings("1").cookie, keep_viewer_host: false, plan_ttl_seconds, bundled_plan: bundled() }
 }
 
 fn router(endpoints: &[&str]) -> Router {
@@ -112,6 +113,36 @@ async fn where_the_nearest_replica_fails_the_next_one_answers() {
         let decision = route(&router(&[&nearest, dynamodb.endpoint()]), &cookie).await;
         assert_eq!(decision, went("1", Route::Record), "{nearest}");
     }
+}
+
+#[actix_web::test]
+async fn a_replica_too_far_to_be_reached_in_time_is_reached_the_next_time() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    put_session(&client, &session_item(&receipt("1", 100))).await;
+    let cookie = as_cookie(&receipt("2", 110));
+    let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_millis(1500)).await;
+    let replicas = Replicas::new(vec![DynamoDb::at(&far.url).edge_client()]);
+    let router = Router::new(config(0), Replicas { deadline: Duration::from_secs(1), ..replicas });
+    assert_eq!(route(&router, &cookie).await, went("2", Route::Hint));
+    // The connection goes on being opened, though nobody waits for it any more.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(route(&router, &cookie).await, went("1", Route::Record));
+}
+
+#[actix_web::test]
+async fn the_viewers_host_can_be_kept() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    let replicas = Replicas::new(vec![DynamoDb::at(dynamodb.endpoint()).edge_client()]);
+    let router = Router::new(RouterConfig { keep_viewer_host: true, ..config(5) }, replicas);
+    router.learn(bundled(), unix_now());
+    let mut request = request("");
+    request.headers.set("Host", "www.example.org".to_owned());
+    let decision = router.route(&mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
+    assert_eq!((decision.version, decision.route), (code("1"), Route::Roll));
+    assert_eq!(request.headers.values("host").collect::<Vec<_>>(), ["www.example.org"]);
+    assert_eq!(request.origin.and_then(|origin| origin.custom).expect("an origin").domain_name, "one.example.org");
 }
 
 #[actix_web::test]

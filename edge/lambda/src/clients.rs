@@ -1,0 +1,43 @@
+//! Clients for the tables' replicas, with the credentials that Lambda puts into the environment.
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::{Client, Config};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use log::warn;
+use stickshift_edge::Replica;
+
+/// One client a replica, in their order. They share connections, and the root certificates, which take time to read.
+pub(crate) fn for_replicas(replicas: &[Replica]) -> Vec<Client> {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let credentials = credentials();
+    let client = |Replica { region, endpoint_url }: &Replica| {
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.clone()))
+            .credentials_provider(credentials.clone())
+            .http_client(http.clone())
+            // The router hedges and has a deadline for all of it.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        config.set_endpoint_url(endpoint_url.clone());
+        Client::from_conf(config.build())
+    };
+    replicas.iter().map(client).collect()
+}
+
+/// The role's credentials: Lambda sets
+/// [these variables](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html) once for an instance's
+/// whole life, so nothing has to renew them.
+fn credentials() -> Credentials {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let id = variable("AWS_ACCESS_KEY_ID");
+    if id.is_empty() {
+        warn!("AWS_ACCESS_KEY_ID is not set, so DynamoDB will refuse every call");
+    }
+    let session = Some(variable("AWS_SESSION_TOKEN")).filter(|token| !token.is_empty());
+    Credentials::new(id, variable("AWS_SECRET_ACCESS_KEY"), session, None, "lambda")
+}

@@ -1,0 +1,253 @@
+//! The bundle as Lambda runs it: built, unzipped, in AWS's runtime interface client, against an embedded DynamoDB.
+//!
+//! It takes the bundle, Node and the client, so these tests are left to `edge/lambda/test`.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::Client;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use stickshift_contract::Receipt;
+
+use crate::faulty::{hanging, refusing, throttling, unprocessing};
+use crate::golden::{Golden, event};
+use crate::lambda::{Function, NODES, made, unzip};
+use crate::support::{BUSY, as_cookie, dynamodb, put_as_plan, put_session, receipt, session_item, token};
+use crate::wire::{Wire, tls};
+
+/// A configuration with replicas at these endpoints, nearest first; the plan is read again for every new session.
+///
+/// Where somebody answers, the machine may be too busy with other tests for the 250 ms that are usual.
+fn config(endpoints: &[&str]) -> Value {
+    let regions = ["eu-central-1", "eu-west-1"];
+    let replicas = regions.iter().zip(endpoints);
+    json!({
+        "format": 1,
+        "replicas": replicas.map(|(region, url)| json!({ "region": region, "endpoint_url": url })).collect::<Vec<_>>(),
+        "keys": "0123456789abcdef0123456789abcdef",
+        "plan_ttl_seconds": 0,
+        "deadline_milliseconds": 10_000,
+        "plan": Golden::load().old_plan(),
+    })
+}
+
+/// The same with the usual deadline.
+fn hurried(mut config: Value) -> Value {
+    config["deadline_milliseconds"] = json!(250);
+    config
+}
+
+fn with_cookie(cookie: &str) -> Value {
+    let mut event = event();
+    event["Records"][0]["cf"]["request"]["headers"]["cookie"] = json!([{ "key": "Cookie", "value": cookie }]);
+    event
+}
+
+fn request(event: &Value) -> &Value {
+    &event["Records"][0]["cf"]["request"]
+}
+
+/// A session on version 1 by its item, on version 2 by its receipt: the answer shows which one decided.
+async fn session_to_look_up(client: &Client) -> Value {
+    put_as_plan(client, Golden::load().plan).await;
+    put_session(client, &session_item(&receipt("1", 100))).await;
+    with_cookie(&as_cookie(&receipt("2", 110)))
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn golden_events_come_out_as_the_core_answers_them() {
+    let golden = Golden::load();
+    let (dynamodb, client) = dynamodb().await;
+    golden.store(&client).await;
+    for node in NODES {
+        let function = Function::start(node, &config(&[dynamodb.endpoint()]));
+        for vector in &golden.vectors {
+            let answer = function.invoke(&vector.event).await;
+            assert_eq!(answer, vector.answer, "{} on Node {node}; its log: {}", vector.about, function.log());
+        }
+        assert!(function.log().contains("ready with plan revision 7"), "{}", function.log());
+    }
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn dynamodb_is_spoken_to_by_tls() {
+    let (dynamodb, client) = dynamodb().await;
+    let event = session_to_look_up(&client).await;
+    let (url, root, _folder) = tls(dynamodb.endpoint()).await;
+    for node in NODES {
+        let variables = [("SSL_CERT_FILE", root.to_str().expect("a path in UTF-8"))];
+        let function = Function::start_in(unzip(&config(&[&url])), node, &variables);
+        assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+        // A certificate that nobody vouches for is no DynamoDB.
+        let suspicious = Function::start(node, &hurried(config(&[&url])));
+        assert_eq!(suspicious.reason(&event).await, "hint", "on Node {node}; its log: {}", suspicious.log());
+        assert!(suspicious.log().contains("UnknownIssuer"), "{}", suspicious.log());
+    }
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn where_the_nearest_replica_fails_the_next_one_answers() {
+    let (dynamodb, client) = dynamodb().await;
+    let event = session_to_look_up(&client).await;
+    let (hanging, _listener) = hanging();
+    for node in NODES {
+        for nearest in [&refusing(), &hanging, &throttling(), &unprocessing()] {
+            let function = Function::start(node, &config(&[nearest, dynamodb.endpoint()]));
+            let reason = function.reason(&event).await;
+            assert_eq!(reason, "record", "{nearest} on Node {node}; its log: {}", function.log());
+        }
+    }
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn with_no_replica_the_answer_comes_within_the_deadline_by_receipt_or_plan() {
+    let _busy = BUSY.lock().await;
+    let (hanging, _listener) = hanging();
+    for node in NODES {
+        for endpoint in [&refusing(), &hanging, &throttling(), &unprocessing()] {
+            let function = Function::start(node, &hurried(config(&[endpoint, endpoint])));
+            let young = with_cookie(&as_cookie(&receipt("2", 10)));
+            assert_eq!(function.reason(&young).await, "receipt", "{endpoint} on Node {node}");
+            let begin = Instant::now();
+            assert_eq!(function.reason(&with_cookie(&as_cookie(&receipt("2", 100)))).await, "hint", "{endpoint}");
+            assert_eq!(function.reason(&with_cookie("")).await, "fallback", "{endpoint}");
+            // Two look-ups of 250 ms at most, and what a busy machine adds.
+            assert!(begin.elapsed() < Duration::from_millis(900), "{endpoint}: {:?}", begin.elapsed());
+            let line = format!("session {} is not looked up", token(1).short());
+            assert!(function.log().contains(&line), "{}", function.log());
+        }
+    }
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn a_frozen_function_wakes_to_dead_connections_and_looks_up_all_the_same() {
+    let (dynamodb, client) = dynamodb().await;
+    let event = session_to_look_up(&client).await;
+    let wire = Wire::to(dynamodb.endpoint()).await;
+    for node in NODES {
+        let function = Function::start(node, &config(&[&wire.url]));
+        assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+        for trouble in [Wire::cut, Wire::go_dead] {
+            function.freeze(true);
+            trouble(&wire);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            function.freeze(false);
+            assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+        }
+    }
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the_log() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, Golden::load().plan).await;
+    let good = config(&[dynamodb.endpoint()]);
+    let mut event = event();
+    let untouched = request(&event).clone();
+    event["Records"][0]["cf"]["request"]["headers"]["x-stickshift-route"] = json!([{ "value": "moved" }]);
+
+    let no_addon = unzip(&good);
+    std::fs::remove_file(no_addon.path().join("stickshift-edge.node")).expect("removed");
+    let wrong_addon = unzip(&good);
+    std::fs::write(wrong_addon.path().join("stickshift-edge.node"), "no addon").expect("written");
+    let no_config = unzip(&good);
+    std::fs::remove_file(no_config.path().join("config.json")).expect("removed");
+    let bad_config = unzip(&json!({ "format": 2 }));
+    let troubles = [
+        (no_addon, "Cannot find module"),
+        (wrong_addon, "file too short"),
+        (no_config, "ENOENT"),
+        (bad_config, "line 1: `format` is 2: this bundle reads 1"),
+    ];
+    for (folder, cause) in troubles {
+        let function = Function::start_in(folder, "24", &[]);
+        assert_eq!(function.invoke(&event).await, untouched, "{cause}");
+        let log = function.log();
+        assert!(log.contains(&format!("could not start the router: {cause}")) || log.contains(cause), "{log}");
+        assert_eq!(log.matches("could not route").count(), 1, "{log}");
+    }
+
+    // With a plan that is known, a panic comes at once, else from the runtime.
+    for (node, plan_ttl_seconds) in NODES.into_iter().zip([0, 3600]) {
+        let mut config = good.clone();
+        config["plan_ttl_seconds"] = json!(plan_ttl_seconds);
+        let folder = unzip(&config);
+        std::fs::copy(made("broken-rng.node"), folder.path().join("stickshift-edge.node")).expect("copied");
+        let function = Function::start_in(folder, node, &[]);
+        for round in 1..=3 {
+            assert_eq!(function.invoke(&event).await, untouched, "round {round}");
+            assert_eq!(function.log().matches("could not route").count(), round, "{}", function.log());
+        }
+        assert!(function.log().contains("drawn from a broken generator"), "{}", function.log());
+        assert_eq!(function.reason(&with_cookie(&as_cookie(&receipt("2", 10)))).await, "receipt", "and it goes on");
+    }
+
+    let function = Function::start("24", &good);
+    for no_event in [json!({}), json!(null), json!({ "Records": [] }), json!("text")] {
+        assert_eq!(function.invoke(&no_event).await, Value::Null);
+    }
+    let mut incomplete = event.clone();
+    incomplete["Records"][0]["cf"]["request"].as_object_mut().expect("an object").remove("uri");
+    assert_eq!(function.invoke(&incomplete).await["headers"], untouched["headers"]);
+    assert!(function.log().contains("not an event: missing field `uri`"), "{}", function.log());
+    assert_eq!(function.reason(&event).await, "roll", "and it goes on");
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn concurrent_events_in_several_threads_of_a_process_get_their_own_answers() {
+    let _busy = BUSY.lock().await;
+    let golden = Golden::load();
+    let (dynamodb, client) = dynamodb().await;
+    golden.store(&client).await;
+    for node in NODES {
+        let variables = [("AWS_LAMBDA_MAX_CONCURRENCY", "16"), ("AWS_LAMBDA_NODEJS_WORKER_COUNT", "4")];
+        let function = Function::start_in(unzip(&config(&[dynamodb.endpoint()])), node, &variables);
+        for _ in 0..10 {
+            let answers = join_all(golden.vectors.iter().map(|vector| function.invoke(&vector.event))).await;
+            for (answer, vector) in answers.iter().zip(&golden.vectors) {
+                assert_eq!(*answer, vector.answer, "{} on Node {node}", vector.about);
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn memory_is_flat_over_a_hundred_thousand_events() {
+    let _busy = BUSY.lock().await;
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, Golden::load().plan).await;
+    let mut config = config(&[dynamodb.endpoint()]);
+    config["plan_ttl_seconds"] = json!(3600);
+    // Receipts of the test's start must stay young to its end.
+    config["trust_window_seconds"] = json!(600);
+    let function = Function::start("24", &config);
+    let old = Receipt { token: token(2), ..receipt("1", 605) };
+    put_session(&client, &session_item(&old)).await;
+    let events = [with_cookie(&as_cookie(&receipt("1", 10))), with_cookie(""), with_cookie(&as_cookie(&old))];
+    let reasons = ["receipt", "roll", "record"];
+    let mut peaks = Vec::new();
+    for _ in 0..10 {
+        let mut peak = 0;
+        for number in 0..10_000 {
+            // Every twentieth is looked up.
+            let kind = if number % 20 == 0 { 2 } else { number % 2 };
+            assert_eq!(function.reason(&events[kind]).await, reasons[kind]);
+            if number % 500 == 0 {
+                peak = peak.max(function.memory_kib());
+            }
+        }
+        peaks.push(peak);
+    }
+    println!("peaks of each 10,000 events, in KiB: {peaks:?}");
+    // Node's own heap takes its size in the first rounds. 40 bytes an event from there on would show.
+    let (early, late) = (peaks[2..5].iter().max(), peaks[7..].iter().max());
+    assert!(late.expect("ten peaks") - early.expect("ten peaks") < 2048, "{peaks:?}");
+}
