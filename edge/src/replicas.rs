@@ -58,7 +58,7 @@ enum ReplicaError {
     Call(#[from] Box<SdkError<BatchGetItemError>>),
     #[error("the table is throttled: keys came back unprocessed")]
     Throttled,
-    #[error("no answer within {} s", ATTEMPT_LIMIT.as_secs())]
+    #[error("{} s went by", ATTEMPT_LIMIT.as_secs())]
     TooLate,
     #[error("{0}")]
     Panicked(#[from] JoinError),
@@ -89,7 +89,7 @@ impl Replicas {
             return answer;
         }
         let wanted = token.map_or_else(|| "the plan".to_owned(), |token| format!("session {}", token.short()));
-        warn!("{wanted} is not looked up: no replica gave an answer within {} ms", self.deadline.as_millis());
+        warn!("could not look up {wanted}: no replica gave an answer within {} ms", self.deadline.as_millis());
         Answer { session: LookUp::NoAnswer, plan: None }
     }
 
@@ -124,13 +124,11 @@ impl Replicas {
     fn attempt(&self, client: &Client, token: Option<Token>, is_plan_wanted: bool) -> Attempt {
         let (client, tables) = (client.clone(), self.tables.clone());
         tokio::spawn(async move {
-            let answer = match tokio::time::timeout(ATTEMPT_LIMIT, read(&client, &tables, token, is_plan_wanted)).await
-            {
-                Ok(answer) => answer,
-                Err(_) => Err(ReplicaError::TooLate),
-            };
+            let answer = tokio::time::timeout(ATTEMPT_LIMIT, read(&client, &tables, token, is_plan_wanted)).await;
+            let answer = answer.unwrap_or(Err(ReplicaError::TooLate));
             if let Err(cause) = &answer {
-                warn!("the replica in {} is of no use: {cause}", client.config().region().map_or("?", Region::as_ref));
+                let region = client.config().region().map_or("?", Region::as_ref);
+                warn!("the replica in {region} gave no answer: {cause}");
             }
             answer
         })

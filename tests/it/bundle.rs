@@ -117,7 +117,7 @@ async fn with_no_replica_the_answer_comes_within_the_deadline_by_receipt_or_plan
             assert_eq!(function.reason(&with_cookie("")).await, "fallback", "{endpoint}");
             // Two look-ups of 250 ms at most, and what a busy machine adds.
             assert!(begin.elapsed() < Duration::from_millis(900), "{endpoint}: {:?}", begin.elapsed());
-            let line = format!("session {} is not looked up", token(1).short());
+            let line = format!("could not look up session {}", token(1).short());
             assert!(function.log().contains(&line), "{}", function.log());
         }
     }

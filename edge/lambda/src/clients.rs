@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -18,6 +18,8 @@ pub(crate) fn for_replicas(replicas: &[Replica]) -> Vec<Client> {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.clone()))
             .credentials_provider(credentials.clone())
+            // They are at hand; a cache would only look after them.
+            .identity_cache(IdentityCache::no_cache())
             .http_client(http.clone())
             // The router hedges and has a deadline for all of it.
             .retry_config(RetryConfig::disabled())
