@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from measure import (AGENT, DYNAMODB, PEERS, ROOT, TARGET, machine, need, python_with_article, start, start_stickshift,
-                     wait_for)
+                     wait_for_port)
 
 CONNECTIONS = 32
 # What the design asks of each ratio.
@@ -34,12 +34,14 @@ def run(rounds, seconds):
         body = Path(folder, "page.html")
         body.write_bytes(page)
         bare = "http://127.0.0.1:18090/"
-        wait_for(bare, start(running, [TARGET / "release/stickshift-bench-bare", "127.0.0.1:18090", body]))
+        bare_route = start(running, [TARGET / "release/stickshift-bench-bare", "127.0.0.1:18090", body])
+        wait_for_port("127.0.0.1:18090", bare_route)
         article = "http://127.0.0.1:18091/"
         aws = {"AWS_ENDPOINT_URL_DYNAMODB": f"http://{DYNAMODB}", "AWS_ACCESS_KEY_ID": "x",
                "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
-        wait_for(article, start(running, [python, "-m", "uvicorn", "index:app", "--port", "18091", "--log-level",
-                                          "warning"], cwd=PEERS / "article", env=os.environ | aws))
+        uvicorn = start(running, [python, "-m", "uvicorn", "index:app", "--port", "18091", "--log-level", "warning"],
+                        cwd=PEERS / "article", env=os.environ | aws)
+        wait_for_port("127.0.0.1:18091", uvicorn)
 
         rates = {"bare": [], "returning": [], "new": [], "article": []}
         for number in range(-1, rounds):

@@ -14,7 +14,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from measure import AGENT, DYNAMODB, PEERS, ROOT, TARGET, machine, need, python_with_article, start, start_stickshift, version
+from measure import (AGENT, DYNAMODB, PEERS, ROOT, TARGET, machine, need, python_with_article, start, start_stickshift,
+                     version, wait_for_port)
 
 BUNDLE = TARGET / "edge/stickshift-edge.zip"
 EXAMPLE = ROOT / "edge/tests/it/data/origin-request.json"
@@ -270,8 +271,7 @@ def start_tls(running, folder):
     (folder / "stunnel.conf").write_text(
         f"foreground = yes\npid =\ndebug = err\n[dynamodb]\naccept = {TLS}\nconnect = {DYNAMODB}\n"
         f"cert = {folder}/localhost.pem\nkey = {folder}/localhost.key\n")
-    start(running, ["stunnel4", folder / "stunnel.conf"], stderr=subprocess.DEVNULL)
-    time.sleep(1)
+    wait_for_port(TLS, start(running, ["stunnel4", folder / "stunnel.conf"], stderr=subprocess.DEVNULL))
 
 
 def unzip(folder, url, key):

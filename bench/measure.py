@@ -6,10 +6,10 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,19 +55,19 @@ def start_stickshift(running, folder):
     """All of it on this machine, with its data in `folder`: CloudFront at 18080, the versions after it, `DYNAMODB`."""
     up = start(running, [TARGET / "release/stickshift", "--listen", "127.0.0.1:18080", "--dynamodb", DYNAMODB,
                          "--data-dir", folder, "--themes", ROOT / "themes"])
-    wait_for("http://127.0.0.1:18081/", up)
+    wait_for_port("127.0.0.1:18081", up)
 
 
-def wait_for(url, process):
+def wait_for_port(address, process):
+    host, port = address.split(":")
     for _ in range(200):
         # First, so that one whose port was taken has time to say so before somebody else answers there.
         time.sleep(0.1)
         if process.poll() is not None:
             sys.exit(f"bench/run: {process.args[0]} ended with {process.returncode}; is its port taken?")
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(url).read()
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
             return
-    sys.exit(f"bench/run: {url} does not answer")
+    sys.exit(f"bench/run: nobody listens at {address}")
 
 
 def version(*command):

@@ -11,7 +11,7 @@ try {
   // Here Lambda gives a whole core; a later first read would have to do with the function's share.
   await router.warm();
 } catch (cause) {
-  console.error(`stickshift: could not start the router: ${cause?.message}`);
+  console.error(`stickshift: could not start the router: ${line(cause)}`);
 }
 
 export async function handler(event) {
@@ -19,9 +19,14 @@ export async function handler(event) {
     if (!router) throw new Error("there is no router, see the log of its start");
     return JSON.parse(await router.route(JSON.stringify(event)));
   } catch (cause) {
-    console.error(`stickshift: could not route, so the request goes to the default origin: ${cause?.message}`);
+    console.error(`stickshift: could not route, so the request goes to the default origin: ${line(cause)}`);
     return untouched(event);
   }
+}
+
+// CloudWatch makes an event of every line: one has to say it.
+function line(cause) {
+  return String(cause?.message ?? cause).split("\n", 1)[0];
 }
 
 // The request as it came, but for what only the router may say to the app.

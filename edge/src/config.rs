@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use stickshift_contract::{
-    Keys, Plan, PlanError, PlannedVersion, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie, Timing, VersionCode,
+    Keys, Origin, Plan, PlanError, PlannedVersion, Protocol, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie, State,
+    Timing, VersionCode, Weight,
 };
 
 use crate::{Replicas, RouterConfig, Tables, regions};
@@ -55,7 +58,7 @@ impl FunctionConfig {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let Format { format } = read(text)?;
         if format != FORMAT {
-            return Err(fault("format", format!("`format` is {format}: this bundle reads {FORMAT}")).in_file(text));
+            return Err(fault(["format"], format!("`format` is {format}: this bundle reads {FORMAT}")).in_file(text));
         }
         read::<Raw>(text)?.check().map_err(|fault| fault.in_file(text))
     }
@@ -95,7 +98,8 @@ struct Raw {
     replicas: Vec<Replica>,
     sessions_table: String,
     rollout_table: String,
-    keys: Option<String>,
+    // Whatever it is: serde's own error would repeat what it is instead of text.
+    keys: Option<Value>,
     accept_bare_tokens: bool,
     session_seconds: u64,
     touch_interval_seconds: u64,
@@ -108,14 +112,32 @@ struct Raw {
     plan: RawPlan,
 }
 
-/// As in the rollout table, but for the revision, which an old bundle's plan need not have.
+/// As in the rollout table, but with nothing unknown in it, and without need of a revision.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct RawPlan {
     #[serde(default)]
     revision: u64,
     stable: Option<VersionCode>,
-    versions: BTreeMap<VersionCode, PlannedVersion>,
+    #[serde(deserialize_with = "each_once")]
+    versions: BTreeMap<VersionCode, RawVersion>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVersion {
+    origin: RawOrigin,
+    weight_basis_points: Weight,
+    state: State,
+    until: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOrigin {
+    domain: String,
+    port: u16,
+    protocol: Protocol,
 }
 
 #[derive(Deserialize)]
@@ -125,8 +147,8 @@ struct Format {
 
 /// A rule that is broken.
 struct Fault {
-    /// What the line holds that is wrong.
-    place: Vec<String>,
+    /// The names or texts in quotes that lead to the line that is wrong, from the outermost on.
+    path: Vec<String>,
     message: String,
 }
 
@@ -134,7 +156,6 @@ impl Default for Raw {
     fn default() -> Self {
         let Timing { session_seconds, touch_interval_seconds, trust_window_seconds, clock_allowance_seconds } =
             Timing::default();
-        let milliseconds = |duration: Duration| duration.as_millis().try_into().expect("a fraction of a second");
         Self {
             _format: FORMAT,
             replicas: Vec::new(),
@@ -165,19 +186,19 @@ impl Raw {
             trust_window_seconds: self.trust_window_seconds,
             clock_allowance_seconds: self.clock_allowance_seconds,
         };
-        timing.check().map_err(|cause| fault(cause.name, cause.to_string()))?;
-        let keys = self.keys.as_deref().map(Keys::parse).transpose();
+        timing.check().map_err(|cause| fault([cause.name], cause.to_string()))?;
+        let keys = match &self.keys {
+            None => None,
+            Some(Value::String(list)) => Some(Keys::parse(list).map_err(|cause| fault(["keys"], cause.to_string()))?),
+            Some(_) => return Err(fault(["keys"], "`keys` is no text: it takes one text, keys separated by commas")),
+        };
         Ok(FunctionConfig {
             replicas: self.replicas,
             tables: Tables { sessions: self.sessions_table, rollout: self.rollout_table },
             hedge_delay: Duration::from_millis(self.hedge_delay_milliseconds),
             deadline: Duration::from_millis(self.deadline_milliseconds),
             router: RouterConfig {
-                cookie: SessionCookie {
-                    keys: keys.map_err(|cause| fault("keys", cause.to_string()))?,
-                    accept_bare_tokens: self.accept_bare_tokens,
-                    timing,
-                },
+                cookie: SessionCookie { keys, accept_bare_tokens: self.accept_bare_tokens, timing },
                 keep_viewer_host: self.keep_viewer_host,
                 plan_ttl_seconds: self.plan_ttl_seconds,
                 bundled_plan: self.plan.check()?,
@@ -187,17 +208,21 @@ impl Raw {
 
     fn check_replicas(&self) -> Result<(), Fault> {
         if self.replicas.is_empty() {
-            return Err(fault("replicas", "`replicas` names no region: the tables are in at least one"));
+            return Err(fault(["replicas"], "`replicas` names no region: the tables are in at least one"));
         }
-        for Replica { region, endpoint_url } in &self.replicas {
+        for (index, Replica { region, endpoint_url }) in self.replicas.iter().enumerate() {
             if !regions::is_known(region) {
-                return Err(fault(region, format!("`{region}` is no AWS region that this release knows")));
+                let message = format!("`{region}` is no AWS region that this release knows");
+                return Err(fault(["replicas", region], message));
+            }
+            if self.replicas[..index].iter().any(|earlier| earlier.region == *region) {
+                return Err(fault(["replicas", region, region], format!("`{region}` is there twice")));
             }
             if let Some(url) = endpoint_url
-                && !url.starts_with("https://")
-                && !url.starts_with("http://")
+                && !["https://", "http://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
             {
-                return Err(fault(url, format!("`{url}` is no URL: it takes https://… or http://…")));
+                let message = format!("`{url}` is no URL: it takes https://… or http://…");
+                return Err(fault(["replicas", region, url], message));
             }
         }
         Ok(())
@@ -206,22 +231,20 @@ impl Raw {
     fn check_numbers(&self) -> Result<(), Fault> {
         let ranges = [
             ("plan_ttl_seconds", self.plan_ttl_seconds, 0, RouterConfig::PLAN_TTL_SECONDS_MAX),
-            ("deadline_milliseconds", self.deadline_milliseconds, 1, 10_000),
+            ("deadline_milliseconds", self.deadline_milliseconds, 1, milliseconds(Replicas::ATTEMPT_LIMIT)),
             ("hedge_delay_milliseconds", self.hedge_delay_milliseconds, 0, self.deadline_milliseconds),
         ];
         for (name, value, minimum, maximum) in ranges {
             if !(minimum..=maximum).contains(&value) {
-                return Err(fault(name, format!("`{name}` is {value}: it takes {minimum} to {maximum}")));
+                return Err(fault([name], format!("`{name}` is {value}: it takes {minimum} to {maximum}")));
             }
         }
         for (name, table) in [("sessions_table", &self.sessions_table), ("rollout_table", &self.rollout_table)] {
             // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
             if !(3..=255).contains(&table.len()) || !table.bytes().all(is_name) {
-                return Err(fault(
-                    name,
-                    format!("`{table}` is no table's name: it takes 3 to 255 of A-Z a-z 0-9 _ - ."),
-                ));
+                let message = format!("`{table}` is no table's name: it takes 3 to 255 of A-Z a-z 0-9 _ - .");
+                return Err(fault([name], message));
             }
         }
         Ok(())
@@ -230,34 +253,67 @@ impl Raw {
 
 impl RawPlan {
     fn check(self) -> Result<Plan, Fault> {
-        let Some(stable) = self.stable else { return Err(fault("plan", "the plan names no `stable` version")) };
-        Plan::new(self.revision, stable, self.versions).map_err(|cause| {
-            let place = match &cause {
-                PlanError::NoneLive => "versions",
-                PlanError::WeightSum(_) => "weight_basis_points",
-                PlanError::StableUnknown(_) | PlanError::StableNotLive(_) => "stable",
-                PlanError::UntilWithoutDrain(_) => "until",
-                PlanError::Domain { domain, .. } => domain,
-                PlanError::Port { port, .. } => {
-                    let place = vec!["\"port\"".to_owned(), port.to_string()];
-                    return Fault { place, message: cause.to_string() };
-                }
+        let Some(stable) = self.stable else { return Err(fault(["plan"], "the plan names no `stable` version")) };
+        let versions = self.versions.into_iter().map(|(version, raw)| (version, raw.into())).collect();
+        Plan::new(self.revision, stable, versions).map_err(|cause| {
+            let path = match &cause {
+                PlanError::NoneLive | PlanError::WeightSum(_) => vec!["plan", "versions"],
+                PlanError::StableUnknown(_) | PlanError::StableNotLive(_) => vec!["plan", "stable"],
+                PlanError::UntilWithoutDrain(version) => vec!["plan", "versions", version.as_str(), "until"],
+                PlanError::Domain { version, .. } => vec!["plan", "versions", version.as_str(), "domain"],
+                PlanError::Port { version, .. } => vec!["plan", "versions", version.as_str(), "port"],
             };
-            fault(place, cause.to_string())
+            fault(path, cause.to_string())
         })
     }
 }
 
-/// A fault at a name or text that stands in quotes in the file.
-fn fault(quoted: &str, message: impl Into<String>) -> Fault {
-    Fault { place: vec![format!("\"{quoted}\"")], message: message.into() }
+impl From<RawVersion> for PlannedVersion {
+    fn from(RawVersion { origin, weight_basis_points, state, until }: RawVersion) -> Self {
+        let RawOrigin { domain, port, protocol } = origin;
+        Self { origin: Origin { domain, port, protocol }, weight: weight_basis_points, state, until }
+    }
+}
+
+/// Reads a map of versions. Error: one is there twice, of which only the last would count.
+fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<VersionCode, RawVersion>, D::Error> {
+    struct Versions;
+
+    impl<'de> Visitor<'de> for Versions {
+        type Value = BTreeMap<VersionCode, RawVersion>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("versions by their codes")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut versions = BTreeMap::new();
+            while let Some(version) = map.next_key()? {
+                if versions.contains_key(&version) {
+                    return Err(A::Error::custom(format!("version {version} is there twice")));
+                }
+                versions.insert(version, map.next_value()?);
+            }
+            Ok(versions)
+        }
+    }
+
+    deserializer.deserialize_map(Versions)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis().try_into().expect("a few seconds")
+}
+
+fn fault<'a>(path: impl IntoIterator<Item = &'a str>, message: impl Into<String>) -> Fault {
+    Fault { path: path.into_iter().map(|part| format!("\"{part}\"")).collect(), message: message.into() }
 }
 
 impl Fault {
     /// Finds the line; the last one for what is missing.
     fn in_file(self, text: &str) -> ConfigError {
-        let is_here = |line: &str| self.place.iter().all(|part| line.contains(part));
-        let line = text.lines().position(is_here).map_or_else(|| text.lines().count(), |index| index + 1);
+        let end = self.path.iter().try_fold(0, |end, part| Some(end + text[end..].find(part)? + part.len()));
+        let line = end.map_or_else(|| text.lines().count(), |end| text[..end].lines().count());
         ConfigError { line, message: self.message }
     }
 }

@@ -51,10 +51,15 @@ pub struct Decision {
 impl<'a> Ask<'a> {
     /// Reads a request.
     pub fn read(request: &'a Request, cookie: &SessionCookie, now: u64) -> Self {
+        Self::with_claim(request, cookie.read(request.headers.values("cookie").map(str::as_bytes), now))
+    }
+
+    /// Reads a request whose cookies have been read before.
+    pub fn with_claim(request: &'a Request, claim: Claim) -> Self {
         let asset = request.uri.strip_prefix("/_v/").and_then(|rest| rest.split_once('/'));
         Self {
             asset: asset.and_then(|(version, _)| VersionCode::parse(version).ok()),
-            claim: cookie.read(request.headers.values("cookie").map(str::as_bytes), now),
+            claim,
             user_agent: request.headers.values("user-agent").next().unwrap_or_default(),
         }
     }

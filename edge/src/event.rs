@@ -110,7 +110,24 @@ pub struct CustomOrigin {
     pub other: Map<String, Value>,
 }
 
+/// Why a text is no event. Repeats no value of it, since a cookie or a secret may be among them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an event: {0}")]
+pub struct EventError(String);
+
 impl Event {
+    /// Reads an event. Errors: [`EventError`].
+    pub fn parse(text: &str) -> Result<Self, EventError> {
+        serde_json::from_str(text).map_err(|cause| {
+            let mut cause = cause.to_string();
+            // A value stands in quotation marks, names of fields in others.
+            if let (Some(begin), Some(end)) = (cause.find('"'), cause.rfind('"')) {
+                cause.replace_range(begin..=end, "…");
+            }
+            EventError(cause)
+        })
+    }
+
     /// An event as CloudFront makes it for an origin-request trigger.
     pub fn origin_request(request: Request, request_id: &str) -> Self {
         let config = json!({

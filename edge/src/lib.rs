@@ -13,7 +13,7 @@ mod router;
 
 pub use config::{ConfigError, FunctionConfig, Replica};
 pub use decide::{Ask, Decision, LookUp, Rollout, decide};
-pub use event::{CustomOrigin, Event, Header, Headers, Origin, Request};
+pub use event::{CustomOrigin, Event, EventError, Header, Headers, Origin, Request};
 pub use regions::nearest_first;
 pub use replicas::{Replicas, Tables};
-pub use router::{Knowledge, Question, Router, RouterConfig};
+pub use router::{Knowledge, Known, Question, Router, RouterConfig};

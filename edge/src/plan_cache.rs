@@ -17,7 +17,7 @@ struct Inner {
     read_at: u64,
     /// When somebody last set out to read it.
     tried_at: u64,
-    /// When that last came to nothing.
+    /// When somebody last set out to and came back with nothing.
     failed_at: Option<u64>,
 }
 
@@ -25,12 +25,17 @@ impl PlanCache {
     /// The last plan known, and whether the caller is to read it anew since it is `max_age_seconds` old or older.
     ///
     /// While a plan is known, at most one caller a second is sent, so that neither a burst of viewers nor a table that
-    /// does not answer makes everybody wait; before that everybody is, but for the rest of a second in which it failed.
-    /// With a `max_age_seconds` of 0 everybody always is.
+    /// does not answer makes everybody wait; before that everybody is, but for a second after it failed. With a
+    /// `max_age_seconds` of 0 everybody always is.
     pub(crate) fn get(&self, max_age_seconds: u64, now: u64) -> (Option<Arc<Plan>>, bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = inner.plan.is_none() || now.abs_diff(inner.read_at) >= max_age_seconds;
-        let has_waited = if inner.plan.is_some() { inner.tried_at != now } else { inner.failed_at != Some(now) };
+        let has_waited = match (&inner.plan, inner.failed_at) {
+            (Some(_), _) => inner.tried_at != now,
+            // `failed_at` is when that attempt began, so the second after it counts too.
+            (None, Some(failed_at)) => now.abs_diff(failed_at) > 1,
+            (None, None) => true,
+        };
         let is_turn = max_age_seconds == 0 || has_waited;
         if is_old && is_turn {
             inner.tried_at = now;
@@ -38,9 +43,10 @@ impl PlanCache {
         (inner.plan.clone(), is_old && is_turn)
     }
 
-    /// Notes that it could not be read at `now`.
+    /// Notes that whoever set out at `now` came back with nothing.
     pub(crate) fn fail(&self, now: u64) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).failed_at = Some(now);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.failed_at = inner.failed_at.max(Some(now));
     }
 
     /// Keeps a plan that was read at `now`; an answer that was overtaken by a newer plan is dropped.
@@ -80,11 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_plan_everybody_asks_but_for_the_rest_of_a_second_in_which_it_failed() {
+    fn without_a_plan_everybody_asks_but_for_a_second_after_it_failed() {
         let cache = PlanCache::default();
         assert!(cache.get(5, 100).1 && cache.get(5, 100).1);
         cache.fail(100);
-        assert!(!cache.get(5, 100).1);
-        assert!(cache.get(5, 101).1);
+        cache.fail(99);
+        // Who set out late in second 100 came back in second 101.
+        assert!(!cache.get(5, 100).1 && !cache.get(5, 101).1);
+        assert!(cache.get(5, 102).1);
     }
 }

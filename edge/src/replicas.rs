@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use log::{error, warn};
 use serde::de::DeserializeOwned;
 use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, ROLLOUT_TABLE, SESSIONS_TABLE, SessionItem, Token};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::mpsc;
 
 use crate::LookUp;
 
@@ -58,17 +58,9 @@ enum ReplicaError {
     Call(#[from] Box<SdkError<BatchGetItemError>>),
     #[error("the table is throttled: keys came back unprocessed")]
     Throttled,
-    #[error("{} s went by", ATTEMPT_LIMIT.as_secs())]
+    #[error("{} s went by", Replicas::ATTEMPT_LIMIT.as_secs())]
     TooLate,
-    #[error("{0}")]
-    Panicked(#[from] JoinError),
 }
-
-/// One replica asked once.
-type Attempt = JoinHandle<Result<Answer, ReplicaError>>;
-
-/// When an attempt that nobody waits for any more is given up.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -77,6 +69,8 @@ impl Replicas {
     pub const HEDGE_DELAY: Duration = Duration::from_millis(60);
     /// How long a look-up may take.
     pub const DEADLINE: Duration = Duration::from_millis(250);
+    /// When one attempt is given up, whether or not somebody still waits for it.
+    pub const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 
     /// Replicas with [`Replicas::HEDGE_DELAY`] and [`Replicas::DEADLINE`].
     pub fn new(clients: Vec<Client>) -> Self {
@@ -85,53 +79,58 @@ impl Replicas {
 
     /// Asks for a session, the plan or both, in one call. Always answers before the deadline.
     pub(crate) async fn ask(&self, token: Option<Token>, is_plan_wanted: bool) -> Answer {
-        if let Ok(Ok(answer)) = tokio::time::timeout(self.deadline, self.hedged(token, is_plan_wanted)).await {
+        if let Ok(Some(answer)) = tokio::time::timeout(self.deadline, self.hedged(token, is_plan_wanted)).await {
             return answer;
         }
         let wanted = token.map_or_else(|| "the plan".to_owned(), |token| format!("session {}", token.short()));
-        warn!("could not look up {wanted}: no replica gave an answer within {} ms", self.deadline.as_millis());
+        warn!("could not look up {wanted}: no replica gave an answer (deadline {} ms)", self.deadline.as_millis());
         Answer { session: LookUp::NoAnswer, plan: None }
     }
 
-    /// Asks the nearest replica, and the next one too if the first is late or fails. The first good answer wins.
-    async fn hedged(&self, token: Option<Token>, is_plan_wanted: bool) -> Result<Answer, ReplicaError> {
+    /// Asks the nearest replica, the next one too if the first is late or fails, and the nearest once more. The first
+    /// good answer wins.
+    async fn hedged(&self, token: Option<Token>, is_plan_wanted: bool) -> Option<Answer> {
         let nearest = &self.clients[0];
-        // A sandbox that was frozen wakes with dead connections, so a lone replica is asked twice.
         let next = self.clients.get(1).unwrap_or(nearest);
-        let mut first = self.attempt(nearest, token, is_plan_wanted);
-        // Asking the next one starts here: when the first is late, or when it fails.
-        if let Ok(answer) = tokio::time::timeout(self.hedge_delay, &mut first).await {
-            return match answer? {
-                Ok(answer) => Ok(answer),
-                Err(_) => self.attempt(next, token, is_plan_wanted).await?,
-            };
+        // A function that was frozen wakes with dead connections: asking the nearest again opens a new one, and half of
+        // the time that is left should do for that.
+        let rest = self.deadline.saturating_sub(self.hedge_delay) / 2;
+        let (answer, mut answers) = mpsc::channel(3);
+        for (client, patience) in [(nearest, self.hedge_delay), (next, rest), (nearest, rest)] {
+            self.attempt(client, token, is_plan_wanted, answer.clone());
+            if let Ok(Some(Some(answer))) = tokio::time::timeout(patience, answers.recv()).await {
+                return Some(answer);
+            }
         }
-        let mut second = self.attempt(next, token, is_plan_wanted);
-        tokio::select! {
-            answer = &mut first => match answer? {
-                Ok(answer) => Ok(answer),
-                Err(_) => second.await?,
-            },
-            answer = &mut second => match answer? {
-                Ok(answer) => Ok(answer),
-                Err(_) => first.await?,
-            },
+        drop(answer);
+        while let Some(answer) = answers.recv().await {
+            if answer.is_some() {
+                return answer;
+            }
         }
+        None
     }
 
     /// Asks one replica, in a task of its own that goes on when nobody waits for it any more: a connection to a replica
     /// so far away that opening one takes longer than the deadline would otherwise never come about.
-    fn attempt(&self, client: &Client, token: Option<Token>, is_plan_wanted: bool) -> Attempt {
+    fn attempt(
+        &self,
+        client: &Client,
+        token: Option<Token>,
+        is_plan_wanted: bool,
+        result: mpsc::Sender<Option<Answer>>,
+    ) {
         let (client, tables) = (client.clone(), self.tables.clone());
         tokio::spawn(async move {
-            let answer = tokio::time::timeout(ATTEMPT_LIMIT, read(&client, &tables, token, is_plan_wanted)).await;
-            let answer = answer.unwrap_or(Err(ReplicaError::TooLate));
-            if let Err(cause) = &answer {
+            let attempt = read(&client, &tables, token, is_plan_wanted);
+            let answer = tokio::time::timeout(Self::ATTEMPT_LIMIT, attempt).await;
+            let answer = answer.unwrap_or(Err(ReplicaError::TooLate)).inspect_err(|cause| {
                 let region = client.config().region().map_or("?", Region::as_ref);
                 warn!("the replica in {region} gave no answer: {cause}");
-            }
-            answer
-        })
+            });
+            // Whoever asked may have an answer already, or have given up.
+            result.try_send(answer.ok()).ok();
+        });
     }
 }
 
@@ -166,7 +165,15 @@ async fn read(
             Some(session) => LookUp::Found(session),
             None => LookUp::Absent,
         },
-        plan: item(&tables.rollout).and_then(|item| parse(item, "plan")),
+        plan: match item(&tables.rollout) {
+            Some(item) => parse(item, "plan"),
+            None => {
+                if is_plan_wanted {
+                    warn!("there is no plan in {}", tables.rollout);
+                }
+                None
+            }
+        },
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::Rng;
-use stickshift_contract::{Plan, ROUTE_HEADER, SessionCookie, Token, VERSION_HEADER};
+use stickshift_contract::{Claim, Plan, ROUTE_HEADER, SessionCookie, Token, VERSION_HEADER};
 
 use crate::plan_cache::PlanCache;
 use crate::replicas::Answer;
@@ -54,20 +54,20 @@ impl Router {
     /// be read now is read later. Returns the one now known.
     pub async fn warm(&self, now: u64) -> Option<Arc<Plan>> {
         let (known, _) = self.plan.get(self.config.plan_ttl_seconds, now);
-        self.ask(Question { token: None, is_plan_wanted: true, known }, now).await.plan
+        self.ask(Question { claim: Claim::Nothing, token: None, is_plan_wanted: true, known }, now).await.plan
     }
 
-    /// Sends a request to its origin: what [`Router::known`] must ask is asked, and [`Router::settle`] does the rest.
+    /// Sends a request to its origin: asks where [`Router::known`] is not enough, and [`Router::settle`] does the rest.
     pub async fn route(&self, request: &mut Request, now: u64, rng: &mut impl Rng) -> Decision {
         let knowledge = match self.known(request, now) {
-            Ok(knowledge) => knowledge,
-            Err(question) => self.ask(question, now).await,
+            Known::Enough(knowledge) => knowledge,
+            Known::Lacking(question) => self.ask(question, now).await,
         };
         self.settle(request, &knowledge, now, rng)
     }
 
-    /// What is known of a request without asking anyone. Error: the question to [`Router::ask`] first.
-    pub fn known(&self, request: &Request, now: u64) -> Result<Knowledge, Question> {
+    /// What is known of a request without asking anyone.
+    pub fn known(&self, request: &Request, now: u64) -> Known {
         let timing = &self.config.cookie.timing;
         let ask = Ask::read(request, &self.config.cookie, now);
         let token = ask.token_to_look_up(timing);
@@ -78,16 +78,16 @@ impl Router {
         } else {
             self.config.plan_ttl_seconds.max(timing.trust_window_seconds)
         };
-        let (known, is_plan_wanted) = self.plan.get(max_age_seconds, now);
+        let (plan, is_plan_wanted) = self.plan.get(max_age_seconds, now);
         if token.is_none() && !is_plan_wanted {
-            return Ok(Knowledge { session: LookUp::NoAnswer, plan: known });
+            return Known::Enough(Knowledge { claim: ask.claim, session: LookUp::NoAnswer, plan });
         }
-        Err(Question { token, is_plan_wanted, known })
+        Known::Lacking(Question { claim: ask.claim, token, is_plan_wanted, known: plan })
     }
 
     /// Asks DynamoDB, once for the session and the plan. Always answers before the deadline.
     pub async fn ask(&self, question: Question, now: u64) -> Knowledge {
-        let Question { token, is_plan_wanted, known } = question;
+        let Question { claim, token, is_plan_wanted, known } = question;
         let Answer { session, plan } = self.replicas.ask(token, is_plan_wanted).await;
         let plan = match plan {
             Some(plan) => Some(self.plan.put(plan, now)),
@@ -98,7 +98,7 @@ impl Router {
                 known
             }
         };
-        Knowledge { session, plan }
+        Knowledge { claim, session, plan }
     }
 
     /// Decides, and writes the decision into the request: the origin, the `Host` header and the two headers that tell
@@ -109,7 +109,7 @@ impl Router {
             Some(plan) => Rollout::Known(plan),
             None => Rollout::Bundled(bundled_plan),
         };
-        let ask = Ask::read(request, cookie, now);
+        let ask = Ask::with_claim(request, knowledge.claim);
         let decision = decide(&ask, &knowledge.session, rollout, &cookie.timing, now, rng);
         let (Rollout::Known(plan) | Rollout::Bundled(plan)) = rollout;
         if let Some(origin) = plan.origin(decision.version) {
@@ -125,17 +125,28 @@ impl Router {
     }
 }
 
-/// What DynamoDB must be asked before a request can be routed.
+/// What is known of a request: enough to [`Router::settle`] it, or not before [`Router::ask`].
+#[derive(Debug)]
+pub enum Known {
+    /// All there is to decide by.
+    Enough(Knowledge),
+    /// What DynamoDB must be asked first.
+    Lacking(Question),
+}
+
+/// All there is to decide one request by.
+#[derive(Debug)]
+pub struct Knowledge {
+    claim: Claim,
+    session: LookUp,
+    plan: Option<Arc<Plan>>,
+}
+
+/// What DynamoDB must be asked before one request can be decided.
 #[derive(Debug)]
 pub struct Question {
+    claim: Claim,
     token: Option<Token>,
     is_plan_wanted: bool,
     known: Option<Arc<Plan>>,
-}
-
-/// All there is to decide by.
-#[derive(Debug)]
-pub struct Knowledge {
-    session: LookUp,
-    plan: Option<Arc<Plan>>,
 }

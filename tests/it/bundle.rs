@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use stickshift_contract::Receipt;
+use stickshift::unix_now;
+use stickshift_contract::{Receipt, SessionItem};
 
 use crate::faulty::{hanging, refusing, throttling, unprocessing};
 use crate::golden::{Golden, event};
 use crate::lambda::{Function, NODES, made, unzip};
-use crate::support::{BUSY, as_cookie, dynamodb, put_as_plan, put_session, receipt, session_item, token};
+use crate::support::{as_cookie, dynamodb, put_as_plan, put_session, receipt, session_item, token};
 use crate::wire::{Wire, tls};
 
 /// A configuration with replicas at these endpoints, nearest first; the plan is read again for every new session.
@@ -26,7 +27,7 @@ fn config(endpoints: &[&str]) -> Value {
         "replicas": replicas.map(|(region, url)| json!({ "region": region, "endpoint_url": url })).collect::<Vec<_>>(),
         "keys": "0123456789abcdef0123456789abcdef",
         "plan_ttl_seconds": 0,
-        "deadline_milliseconds": 10_000,
+        "deadline_milliseconds": 3000,
         "plan": Golden::load().old_plan(),
     })
 }
@@ -57,10 +58,11 @@ async fn session_to_look_up(client: &Client) -> Value {
 #[actix_web::test]
 #[ignore = "needs the bundle: run edge/lambda/test"]
 async fn golden_events_come_out_as_the_core_answers_them() {
-    let golden = Golden::load();
     let (dynamodb, client) = dynamodb().await;
-    golden.store(&client).await;
     for node in NODES {
+        // Anew, so that young receipts are young.
+        let golden = Golden::load();
+        golden.store(&client).await;
         let function = Function::start(node, &config(&[dynamodb.endpoint()]));
         for vector in &golden.vectors {
             let answer = function.invoke(&vector.event).await;
@@ -105,18 +107,18 @@ async fn where_the_nearest_replica_fails_the_next_one_answers() {
 #[actix_web::test]
 #[ignore = "needs the bundle: run edge/lambda/test"]
 async fn with_no_replica_the_answer_comes_within_the_deadline_by_receipt_or_plan() {
-    let _busy = BUSY.lock().await;
     let (hanging, _listener) = hanging();
     for node in NODES {
         for endpoint in [&refusing(), &hanging, &throttling(), &unprocessing()] {
             let function = Function::start(node, &hurried(config(&[endpoint, endpoint])));
             let young = with_cookie(&as_cookie(&receipt("2", 10)));
             assert_eq!(function.reason(&young).await, "receipt", "{endpoint} on Node {node}");
-            let begin = Instant::now();
-            assert_eq!(function.reason(&with_cookie(&as_cookie(&receipt("2", 100)))).await, "hint", "{endpoint}");
-            assert_eq!(function.reason(&with_cookie("")).await, "fallback", "{endpoint}");
-            // Two look-ups of 250 ms at most, and what a busy machine adds.
-            assert!(begin.elapsed() < Duration::from_millis(900), "{endpoint}: {:?}", begin.elapsed());
+            for (cookie, reason) in [(as_cookie(&receipt("2", 100)).as_str(), "hint"), ("", "fallback")] {
+                let begin = Instant::now();
+                assert_eq!(function.reason(&with_cookie(cookie)).await, reason, "{endpoint} on Node {node}");
+                // The deadline of 250 ms, and what a busy machine adds.
+                assert!(begin.elapsed() < Duration::from_millis(500), "{endpoint}: {:?}", begin.elapsed());
+            }
             let line = format!("could not look up session {}", token(1).short());
             assert!(function.log().contains(&line), "{}", function.log());
         }
@@ -128,13 +130,20 @@ async fn with_no_replica_the_answer_comes_within_the_deadline_by_receipt_or_plan
 async fn a_frozen_function_wakes_to_dead_connections_and_looks_up_all_the_same() {
     let (dynamodb, client) = dynamodb().await;
     let event = session_to_look_up(&client).await;
-    let wire = Wire::to(dynamodb.endpoint()).await;
     for node in NODES {
-        let function = Function::start(node, &config(&[&wire.url]));
+        let (near, next) = (Wire::to(dynamodb.endpoint()).await, Wire::to(dynamodb.endpoint()).await);
+        let function = Function::start(node, &config(&[&near.url, &next.url]));
+        assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+        // A connection to the second nearest is open as well from here on.
+        near.cut();
+        near.refuse(true);
+        assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+        near.refuse(false);
         assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
         for trouble in [Wire::cut, Wire::go_dead] {
             function.freeze(true);
-            trouble(&wire);
+            trouble(&near);
+            trouble(&next);
             tokio::time::sleep(Duration::from_secs(1)).await;
             function.freeze(false);
             assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
@@ -160,17 +169,19 @@ async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the
     std::fs::remove_file(no_config.path().join("config.json")).expect("removed");
     let bad_config = unzip(&json!({ "format": 2 }));
     let troubles = [
-        (no_addon, "Cannot find module"),
-        (wrong_addon, "file too short"),
-        (no_config, "ENOENT"),
+        (no_addon, "Cannot find module './stickshift-edge.node'"),
+        (wrong_addon, "/stickshift-edge.node: file too short"),
+        (no_config, "ENOENT: no such file or directory, open '"),
         (bad_config, "line 1: `format` is 2: this bundle reads 1"),
     ];
     for (folder, cause) in troubles {
         let function = Function::start_in(folder, "24", &[]);
         assert_eq!(function.invoke(&event).await, untouched, "{cause}");
         let log = function.log();
-        assert!(log.contains(&format!("could not start the router: {cause}")) || log.contains(cause), "{log}");
-        assert_eq!(log.matches("could not route").count(), 1, "{log}");
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        assert!(lines[0].contains("stickshift: could not start the router: ") && lines[0].contains(cause), "{log}");
+        assert!(lines[1].contains("stickshift: could not route, so the request goes to the default origin: "), "{log}");
     }
 
     // With a plan that is known, a panic comes at once, else from the runtime.
@@ -184,7 +195,10 @@ async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the
             assert_eq!(function.invoke(&event).await, untouched, "round {round}");
             assert_eq!(function.log().matches("could not route").count(), round, "{}", function.log());
         }
-        assert!(function.log().contains("drawn from a broken generator"), "{}", function.log());
+        let log = function.log();
+        let panics: Vec<&str> = log.lines().filter(|line| line.contains("panicked at")).collect();
+        assert_eq!(panics.len(), 3, "{log}");
+        assert!(panics[0].contains("drawn from a broken generator"), "{log}");
         assert_eq!(function.reason(&with_cookie(&as_cookie(&receipt("2", 10)))).await, "receipt", "and it goes on");
     }
 
@@ -201,8 +215,27 @@ async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the
 
 #[actix_web::test]
 #[ignore = "needs the bundle: run edge/lambda/test"]
+async fn its_configuration_reaches_the_router() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, Golden::load().plan).await;
+    put_session(&client, &session_item(&receipt("1", 100))).await;
+    let bare = with_cookie(&format!("sessiontoken={}", token(1).as_str()));
+    let mut config = config(&[dynamodb.endpoint()]);
+    config["accept_bare_tokens"] = json!(true);
+    config["keep_viewer_host"] = json!(true);
+    let answer = Function::start("24", &config).invoke(&bare).await;
+    assert_eq!(answer["headers"]["x-stickshift-route"][0]["value"], "record");
+    assert_eq!(answer["headers"]["host"], request(&bare)["headers"]["host"]);
+    assert_eq!(answer["origin"]["custom"]["domainName"], "one.example.org");
+    config["sessions_table"] = json!("Elsewhere");
+    let function = Function::start("24", &config);
+    assert_ne!(function.reason(&bare).await, "record");
+    assert!(function.log().contains("ResourceNotFoundException"), "{}", function.log());
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
 async fn concurrent_events_in_several_threads_of_a_process_get_their_own_answers() {
-    let _busy = BUSY.lock().await;
     let golden = Golden::load();
     let (dynamodb, client) = dynamodb().await;
     golden.store(&client).await;
@@ -221,24 +254,24 @@ async fn concurrent_events_in_several_threads_of_a_process_get_their_own_answers
 #[actix_web::test]
 #[ignore = "needs the bundle: run edge/lambda/test"]
 async fn memory_is_flat_over_a_hundred_thousand_events() {
-    let _busy = BUSY.lock().await;
     let (dynamodb, client) = dynamodb().await;
     put_as_plan(&client, Golden::load().plan).await;
     let mut config = config(&[dynamodb.endpoint()]);
     config["plan_ttl_seconds"] = json!(3600);
-    // Receipts of the test's start must stay young to its end.
-    config["trust_window_seconds"] = json!(600);
+    // The test's start must be young to its end, however slow the machine is.
+    config["session_seconds"] = json!(86_400);
+    config["trust_window_seconds"] = json!(40_000);
     let function = Function::start("24", &config);
-    let old = Receipt { token: token(2), ..receipt("1", 605) };
-    put_session(&client, &session_item(&old)).await;
+    let old = Receipt { token: token(2), ..receipt("1", 50_000) };
+    put_session(&client, &SessionItem { expiration: unix_now() + 86_400, ..session_item(&old) }).await;
     let events = [with_cookie(&as_cookie(&receipt("1", 10))), with_cookie(""), with_cookie(&as_cookie(&old))];
     let reasons = ["receipt", "roll", "record"];
     let mut peaks = Vec::new();
     for _ in 0..10 {
         let mut peak = 0;
         for number in 0..10_000 {
-            // Every twentieth is looked up.
-            let kind = if number % 20 == 0 { 2 } else { number % 2 };
+            // Every fourth is looked up.
+            let kind = if number % 4 == 0 { 2 } else { number % 2 };
             assert_eq!(function.reason(&events[kind]).await, reasons[kind]);
             if number % 500 == 0 {
                 peak = peak.max(function.memory_kib());
@@ -247,7 +280,7 @@ async fn memory_is_flat_over_a_hundred_thousand_events() {
         peaks.push(peak);
     }
     println!("peaks of each 10,000 events, in KiB: {peaks:?}");
-    // Node's own heap takes its size in the first rounds. 40 bytes an event from there on would show.
+    // Node's own heap takes its size in the first rounds. From there on 42 bytes an event would show, or 170 a look-up.
     let (early, late) = (peaks[2..5].iter().max(), peaks[7..].iter().max());
     assert!(late.expect("ten peaks") - early.expect("ten peaks") < 2048, "{peaks:?}");
 }

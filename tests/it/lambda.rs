@@ -123,9 +123,10 @@ impl Function {
 
     /// Stops its processes where they stand, as Lambda does between two events; and lets them go on.
     pub(crate) fn freeze(&self, is_frozen: bool) {
-        let signal = if is_frozen { "-STOP" } else { "-CONT" };
-        let kill = Command::new("kill").args([signal, &self.instance.id().to_string()]).status();
-        assert!(kill.expect("kill runs").success());
+        let signal = if is_frozen { "STOP" } else { "CONT" };
+        // The shell has a `kill` of its own, where the system may have none.
+        let kill = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", self.instance.id())).status();
+        assert!(kill.expect("a shell").success());
     }
 
     /// Resident memory, in KiB.
@@ -150,11 +151,12 @@ fn serve(api: web::Data<RuntimeApi>) -> String {
     let address = listener.local_addr().expect("an address").to_string();
     let app = move || {
         App::new().app_data(api.clone()).app_data(web::PayloadConfig::new(1 << 20)).service(
-            web::scope("/2018-06-01/runtime/invocation")
-                .route("/next", web::get().to(next))
-                .route("/{id}/response", web::post().to(answer)),
+            web::scope("/2018-06-01/runtime")
+                .route("/invocation/next", web::get().to(next))
+                .route("/invocation/{id}/response", web::post().to(answer))
+                .route("/invocation/{id}/error", web::post().to(error))
+                .route("/init/error", web::post().to(error)),
         )
-        // An error of the function or of its start finds no route, and whoever waits for an answer hears of it.
     };
     actix_web::rt::spawn(HttpServer::new(app).workers(1).disable_signals().listen(listener).expect("a server").run());
     address
@@ -177,5 +179,11 @@ async fn answer(api: web::Data<RuntimeApi>, id: web::Path<String>, body: web::By
     let waiting = api.waiting.lock().expect("not poisoned").remove(id.as_str()).expect("somebody waits for it");
     // Whoever waited may have given up.
     waiting.send(serde_json::from_slice(&body).expect("JSON")).ok();
+    HttpResponse::Accepted().json(serde_json::json!({ "status": "OK" }))
+}
+
+/// The function threw, or did not start: whoever waits for an answer gets none.
+async fn error(api: web::Data<RuntimeApi>) -> HttpResponse {
+    api.waiting.lock().expect("not poisoned").clear();
     HttpResponse::Accepted().json(serde_json::json!({ "status": "OK" }))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
@@ -15,6 +16,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 pub(crate) struct Wire {
     pub url: String,
     trouble: watch::Sender<Trouble>,
+    is_refusing: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -29,9 +31,14 @@ impl Wire {
     pub(crate) async fn opening_after(endpoint: &str, opening: Duration) -> Self {
         let (listener, port) = listen().await;
         let (trouble, troubles) = watch::channel(Trouble::None);
+        let is_refusing = Arc::new(AtomicBool::new(false));
+        let refuses = Arc::clone(&is_refusing);
         let target = endpoint.trim_start_matches("http://").to_owned();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
+                if refuses.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let (target, mut troubles) = (target.clone(), troubles.clone());
                 // Troubles are for the connections that are open at the time.
                 troubles.mark_unchanged();
@@ -51,7 +58,7 @@ impl Wire {
                 });
             }
         });
-        Self { url: format!("http://127.0.0.1:{port}"), trouble }
+        Self { url: format!("http://127.0.0.1:{port}"), trouble, is_refusing }
     }
 
     pub(crate) async fn to(endpoint: &str) -> Self {
@@ -61,6 +68,11 @@ impl Wire {
     /// Closes all connections, as a server does that has waited long enough.
     pub(crate) fn cut(&self) {
         self.trouble.send_replace(Trouble::Cut);
+    }
+
+    /// Closes every new connection at once, or takes them again.
+    pub(crate) fn refuse(&self, is_refusing: bool) {
+        self.is_refusing.store(is_refusing, Ordering::SeqCst);
     }
 
     /// Lets nothing through any more on the connections there are, and tells nobody.

@@ -7,11 +7,11 @@ mod clients;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use log::{LevelFilter, error, info};
+use log::{LevelFilter, info};
 use napi::bindgen_prelude::{Either, Error, PromiseRaw, Result, create_custom_tokio_runtime};
 use napi::{Env, Status};
 use napi_derive::{module_init, napi};
-use stickshift_edge::{Event, FunctionConfig, Replicas, Request};
+use stickshift_edge::{Event, FunctionConfig, Known, Replicas, Request};
 
 #[cfg(feature = "broken-rng")]
 use broken_rng::rng;
@@ -25,11 +25,13 @@ fn init() {
     let logger = env_logger::Builder::new().filter_level(LevelFilter::Info).format_timestamp(None).try_init();
     // Somebody else logs already: then their lines are as good.
     logger.ok();
+    // CloudWatch makes an event of every line.
+    std::panic::set_hook(Box::new(|panic| log::error!("{}", panic.to_string().replace('\n', " "))));
     // One thread of its own: a function has a fraction of a core, and Node's thread waits for the answer.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     match runtime {
         Ok(runtime) => create_custom_tokio_runtime(runtime),
-        Err(cause) => error!("no runtime with one thread, so one with the default number: {cause}"),
+        Err(cause) => log::error!("no runtime with one thread, so one with the default number: {cause}"),
     }
 }
 
@@ -74,15 +76,15 @@ impl Router {
     /// asked, else as a promise.
     #[napi(catch_unwind)]
     pub fn route<'env>(&self, env: &'env Env, event: String) -> Result<Either<String, PromiseRaw<'env, String>>> {
-        let event: Event = serde_json::from_str(&event).map_err(|cause| error(format!("not an event: {cause}")))?;
+        let event = Event::parse(&event).map_err(error)?;
         let mut request = event.into_request();
         let now = unix_now();
         match self.router.known(&request, now) {
-            Ok(knowledge) => {
+            Known::Enough(knowledge) => {
                 self.router.settle(&mut request, &knowledge, now, &mut rng());
                 text(&request).map(Either::A)
             }
-            Err(question) => {
+            Known::Lacking(question) => {
                 let router = Arc::clone(&self.router);
                 let answer = env.spawn_future(async move {
                     let knowledge = router.ask(question, now).await;
@@ -104,15 +106,15 @@ pub fn check(config: String) -> Result<String> {
 }
 
 fn parse(config: &str) -> Result<FunctionConfig> {
-    FunctionConfig::parse(config).map_err(|cause| error(cause.to_string()))
+    FunctionConfig::parse(config).map_err(error)
 }
 
 fn text(request: &Request) -> Result<String> {
-    serde_json::to_string(request).map_err(|cause| error(cause.to_string()))
+    serde_json::to_string(request).map_err(error)
 }
 
-fn error(message: String) -> Error {
-    Error::new(Status::GenericFailure, message)
+fn error(cause: impl std::error::Error) -> Error {
+    Error::new(Status::GenericFailure, cause.to_string())
 }
 
 /// The clock, in Unix seconds; one before 1970 counts as 1970.

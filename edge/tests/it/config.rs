@@ -123,7 +123,7 @@ fn what_is_wrong_is_named_with_its_line() {
         (
             "10000",
             "9000",
-            "line 9: the weights of the live versions add up to 90.00 percent: they must add up to 100.00",
+            "line 6: the weights of the live versions add up to 90.00 percent: they must add up to 100.00",
         ),
         (
             "10000",
@@ -147,6 +147,47 @@ fn what_is_wrong_is_named_with_its_line() {
     assert_eq!(FunctionConfig::parse("").expect_err("empty").to_string(), "line 1: EOF while parsing a value");
 }
 
+/// A second version, after the first one's end in line 11.
+const SECOND: &str = r#"      },
+      "2": {
+        "origin": { "domain": "v2.example.org", "port": 81, "protocol": "http" },
+        "weight_basis_points": 0,
+        "state": "draining", "until": 1700000000
+      }
+    }
+"#;
+
+#[test]
+fn the_line_is_that_of_the_version_that_is_wrong() {
+    let two = LEAST.replacen("8080", "8081", 1).replacen("      }\n    }\n", SECOND, 1);
+    let refusal = |text: &str, replacement: &str| {
+        assert!(two.contains(text), "{text}");
+        let fixed = two.replacen(": 81,", ": 80,", 1).replacen(text, replacement, 1);
+        FunctionConfig::parse(&fixed).expect_err(replacement).to_string()
+    };
+    let port = FunctionConfig::parse(&two).expect_err("81").to_string();
+    assert_eq!(port, "line 13: version 2's origin has the port 81: it takes 80, 443 or 1024 to 65535");
+    assert!(refusal("v2.example.org", "2001:db8::1").starts_with("line 13: version 2's origin has the domain"));
+    let ended = refusal("\"state\": \"draining\"", "\"state\": \"withdrawn\"");
+    assert_eq!(ended, "line 15: version 2 has `until` but is not draining: only a drain ends");
+    assert_eq!(refusal("\"2\": {", "\"1\": {"), "line 12: version 1 is there twice");
+}
+
+#[test]
+fn what_is_set_reaches_the_router() {
+    let set = r#""format": 1, "accept_bare_tokens": true, "keep_viewer_host": true, "plan_ttl_seconds": 7,
+        "sessions_table": "S.1", "rollout_table": "R-2", "hedge_delay_milliseconds": 1, "deadline_milliseconds": 2,
+        "session_seconds": 60, "touch_interval_seconds": 5, "trust_window_seconds": 6, "clock_allowance_seconds": 8"#;
+    let config = FunctionConfig::parse(&LEAST.replacen("\"format\": 1", set, 1)).expect("a configuration");
+    assert_eq!((config.hedge_delay, config.deadline), (Duration::from_millis(1), Duration::from_millis(2)));
+    assert_eq!((config.tables.sessions.as_str(), config.tables.rollout.as_str()), ("S.1", "R-2"));
+    let router = config.router;
+    assert_eq!((router.plan_ttl_seconds, router.keep_viewer_host, router.cookie.accept_bare_tokens), (7, true, true));
+    let timing = router.cookie.timing;
+    assert_eq!((timing.session_seconds, timing.touch_interval_seconds), (60, 5));
+    assert_eq!((timing.trust_window_seconds, timing.clock_allowance_seconds), (6, 8));
+}
+
 #[test]
 fn keys_are_those_of_the_app_and_are_never_repeated() {
     let key = "0123456789abcdef0123456789abcdef";
@@ -155,7 +196,9 @@ fn keys_are_those_of_the_app_and_are_never_repeated() {
     let parsed = FunctionConfig::parse(&config.to_string()).expect("two keys");
     assert!(format!("{parsed:?}").contains("Keys(2 of them)"));
     assert!(!format!("{parsed:?}").contains(key));
-    config["keys"] = json!([key]);
-    let refused = FunctionConfig::parse(&config.to_string()).expect_err("a list");
-    assert!(!refused.to_string().contains(key), "{refused}");
+    for no_text in [json!([key]), json!(1_234_567_890)] {
+        config["keys"] = no_text;
+        let refused = FunctionConfig::parse(&config.to_string()).expect_err("no text").to_string();
+        assert_eq!(refused, "line 1: `keys` is no text: it takes one text, keys separated by commas");
+    }
 }

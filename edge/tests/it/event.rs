@@ -78,8 +78,22 @@ fn an_event_without_an_origin_gets_one() {
 #[test]
 fn what_is_no_event_is_an_error() {
     for text in ["{}", "[]", r#"{"Records":[]}"#, r#"{"Records":[{"cf":{"config":{},"request":{"uri":7}}}]}"#] {
-        assert!(serde_json::from_str::<Event>(text).is_err(), "{text}");
+        assert!(Event::parse(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn an_error_repeats_no_value_of_the_event() {
+    let refusal = |change: &dyn Fn(&mut Value)| {
+        let mut event = event();
+        change(&mut event["Records"][0]["cf"]["request"]);
+        Event::parse(&event.to_string()).expect_err("no event").to_string()
+    };
+    let lines_as_text = refusal(&|request| request["headers"]["cookie"] = json!("sessiontoken=\"472ed\""));
+    assert!(lines_as_text.starts_with("not an event: invalid type: string …, expected a sequence"), "{lines_as_text}");
+    assert!(!lines_as_text.contains("472ed"), "{lines_as_text}");
+    let without = refusal(&|request| drop(request.as_object_mut().expect("an object").remove("uri")));
+    assert!(without.starts_with("not an event: missing field `uri`"), "{without}");
 }
 
 proptest! {
