@@ -3,6 +3,8 @@
 //! `serve` is the app, `local` is everything on one machine, `rollout` is the plan in its table.
 
 pub mod dynamodb;
+pub mod listener;
+#[cfg(feature = "local")]
 pub mod local;
 pub mod rollout;
 pub mod serve;

@@ -9,7 +9,8 @@ use stickshift_contract::{Origin, Plan, Protocol, VersionCode, Weight};
 use stickshift_edge::RouterConfig;
 
 use super::cloudfront::{self, CloudFront};
-use super::{DataDir, EmbeddedDynamoDb, SharedRng, bind, plan};
+use super::{DataDir, EmbeddedDynamoDb, SharedRng, plan};
+use crate::listener::bind;
 use crate::rollout::{PlanRecord, read_plan, write_plan};
 use crate::serve::{self, Served};
 use crate::settings::Settings;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::faulty::refusing;
 use crate::support::{BUSY, Viewer, any_port, root};
 
 fn stickshift(arguments: &[&str]) -> Command {
@@ -125,7 +126,18 @@ impl Drop for Serve {
 fn help_names_every_command_and_flag() {
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for word in ["up", "serve", "--listen", "--weight", "--themes", "--data-dir", "--dynamodb", "127.0.0.1:8080"] {
+    for word in [
+        "up",
+        "serve",
+        "health",
+        "Without a command",
+        "--listen",
+        "--weight",
+        "--themes",
+        "--data-dir",
+        "--dynamodb",
+        "127.0.0.1:8080",
+    ] {
         assert!(help.contains(word), "{word} is not in {help}");
     }
     let (code, help, _) = run(&["serve", "--help"]);
@@ -134,6 +146,16 @@ fn help_names_every_command_and_flag() {
         assert!(help.contains(word), "{word} is not in {help}");
     }
     assert_eq!(run(&["--version"]).1, format!("stickshift {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn health_says_by_its_exit_code_whether_a_version_is_well() {
+    let up = Up::start(&[], &[]);
+    assert_eq!(run(&["health", "--url", &format!("{}/healthz", up.cloudfront)]), (0, String::new(), String::new()));
+    let (code, _, message) = run(&["health", "--url", &format!("{}/nowhere", up.cloudfront)]);
+    assert_eq!((code, message.trim_end().ends_with("/nowhere answers 404 Not Found")), (1, true), "{message}");
+    let (code, _, message) = run(&["health", "--url", &format!("{}/healthz", refusing())]);
+    assert_eq!((code, message.contains("/healthz does not answer: ")), (1, true), "{message}");
 }
 
 #[test]
