@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::iter::successors;
 use std::time::Duration;
 
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -12,6 +13,7 @@ use stickshift_contract::{
     Timing, VersionCode, Weight,
 };
 
+use crate::json_error::without_value;
 use crate::{Replicas, RouterConfig, Tables, regions};
 
 /// All that a function goes by. Every field of the file is described in `docs/lambda-at-edge.md`.
@@ -58,7 +60,9 @@ impl FunctionConfig {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let Format { format } = read(text)?;
         if format != FORMAT {
-            return Err(fault(["format"], format!("`format` is {format}: this bundle reads {FORMAT}")).in_file(text));
+            return Err(
+                fault(&["format"], &[], format!("`format` is {format}: this bundle reads {FORMAT}")).in_file(text)
+            );
         }
         read::<Raw>(text)?.check().map_err(|fault| fault.in_file(text))
     }
@@ -106,7 +110,7 @@ struct Raw {
     trust_window_seconds: u64,
     clock_allowance_seconds: u64,
     plan_ttl_seconds: u64,
-    hedge_delay_milliseconds: u64,
+    hedge_delay_milliseconds: Option<u64>,
     deadline_milliseconds: u64,
     keep_viewer_host: bool,
     plan: RawPlan,
@@ -147,8 +151,9 @@ struct Format {
 
 /// A rule that is broken.
 struct Fault {
-    /// The names or texts in quotes that lead to the line that is wrong, from the outermost on.
-    path: Vec<String>,
+    /// The names and then the values that lead to the line that is wrong, from the outermost on.
+    names: Vec<String>,
+    values: Vec<String>,
     message: String,
 }
 
@@ -168,7 +173,7 @@ impl Default for Raw {
             trust_window_seconds,
             clock_allowance_seconds,
             plan_ttl_seconds: RouterConfig::PLAN_TTL_SECONDS,
-            hedge_delay_milliseconds: milliseconds(Replicas::HEDGE_DELAY),
+            hedge_delay_milliseconds: None,
             deadline_milliseconds: milliseconds(Replicas::DEADLINE),
             keep_viewer_host: false,
             plan: RawPlan::default(),
@@ -186,16 +191,23 @@ impl Raw {
             trust_window_seconds: self.trust_window_seconds,
             clock_allowance_seconds: self.clock_allowance_seconds,
         };
-        timing.check().map_err(|cause| fault([cause.name], cause.to_string()))?;
+        timing.check().map_err(|cause| fault(&[cause.name], &[], cause.to_string()))?;
         let keys = match &self.keys {
             None => None,
-            Some(Value::String(list)) => Some(Keys::parse(list).map_err(|cause| fault(["keys"], cause.to_string()))?),
-            Some(_) => return Err(fault(["keys"], "`keys` is no text: it takes one text, keys separated by commas")),
+            Some(Value::String(list)) => {
+                Some(Keys::parse(list).map_err(|cause| fault(&["keys"], &[], cause.to_string()))?)
+            }
+            Some(_) => {
+                return Err(fault(&["keys"], &[], "`keys` is no text: it takes one text, keys separated by commas"));
+            }
         };
         Ok(FunctionConfig {
             replicas: self.replicas,
             tables: Tables { sessions: self.sessions_table, rollout: self.rollout_table },
-            hedge_delay: Duration::from_millis(self.hedge_delay_milliseconds),
+            hedge_delay: self.hedge_delay_milliseconds.map_or_else(
+                || Replicas::HEDGE_DELAY.min(Duration::from_millis(self.deadline_milliseconds)),
+                Duration::from_millis,
+            ),
             deadline: Duration::from_millis(self.deadline_milliseconds),
             router: RouterConfig {
                 cookie: SessionCookie { keys, accept_bare_tokens: self.accept_bare_tokens, timing },
@@ -208,21 +220,21 @@ impl Raw {
 
     fn check_replicas(&self) -> Result<(), Fault> {
         if self.replicas.is_empty() {
-            return Err(fault(["replicas"], "`replicas` names no region: the tables are in at least one"));
+            return Err(fault(&["replicas"], &[], "`replicas` names no region: the tables are in at least one"));
         }
         for (index, Replica { region, endpoint_url }) in self.replicas.iter().enumerate() {
             if !regions::is_known(region) {
                 let message = format!("`{region}` is no AWS region that this release knows");
-                return Err(fault(["replicas", region], message));
+                return Err(fault(&["replicas"], &[region], message));
             }
             if self.replicas[..index].iter().any(|earlier| earlier.region == *region) {
-                return Err(fault(["replicas", region, region], format!("`{region}` is there twice")));
+                return Err(fault(&["replicas"], &[region, region], format!("`{region}` is there twice")));
             }
             if let Some(url) = endpoint_url
                 && !["https://", "http://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
             {
                 let message = format!("`{url}` is no URL: it takes https://… or http://…");
-                return Err(fault(["replicas", region, url], message));
+                return Err(fault(&["replicas"], &[url], message));
             }
         }
         Ok(())
@@ -232,11 +244,16 @@ impl Raw {
         let ranges = [
             ("plan_ttl_seconds", self.plan_ttl_seconds, 0, RouterConfig::PLAN_TTL_SECONDS_MAX),
             ("deadline_milliseconds", self.deadline_milliseconds, 1, milliseconds(Replicas::ATTEMPT_LIMIT)),
-            ("hedge_delay_milliseconds", self.hedge_delay_milliseconds, 0, self.deadline_milliseconds),
+            (
+                "hedge_delay_milliseconds",
+                self.hedge_delay_milliseconds.unwrap_or_default(),
+                0,
+                self.deadline_milliseconds,
+            ),
         ];
         for (name, value, minimum, maximum) in ranges {
             if !(minimum..=maximum).contains(&value) {
-                return Err(fault([name], format!("`{name}` is {value}: it takes {minimum} to {maximum}")));
+                return Err(fault(&[name], &[], format!("`{name}` is {value}: it takes {minimum} to {maximum}")));
             }
         }
         for (name, table) in [("sessions_table", &self.sessions_table), ("rollout_table", &self.rollout_table)] {
@@ -244,7 +261,7 @@ impl Raw {
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
             if !(3..=255).contains(&table.len()) || !table.bytes().all(is_name) {
                 let message = format!("`{table}` is no table's name: it takes 3 to 255 of A-Z a-z 0-9 _ - .");
-                return Err(fault([name], message));
+                return Err(fault(&[name], &[], message));
             }
         }
         Ok(())
@@ -253,7 +270,7 @@ impl Raw {
 
 impl RawPlan {
     fn check(self) -> Result<Plan, Fault> {
-        let Some(stable) = self.stable else { return Err(fault(["plan"], "the plan names no `stable` version")) };
+        let Some(stable) = self.stable else { return Err(fault(&["plan"], &[], "the plan names no `stable` version")) };
         let versions = self.versions.into_iter().map(|(version, raw)| (version, raw.into())).collect();
         Plan::new(self.revision, stable, versions).map_err(|cause| {
             let path = match &cause {
@@ -263,7 +280,7 @@ impl RawPlan {
                 PlanError::Domain { version, .. } => vec!["plan", "versions", version.as_str(), "domain"],
                 PlanError::Port { version, .. } => vec!["plan", "versions", version.as_str(), "port"],
             };
-            fault(path, cause.to_string())
+            fault(&path, &[], cause.to_string())
         })
     }
 }
@@ -305,14 +322,23 @@ fn milliseconds(duration: Duration) -> u64 {
     duration.as_millis().try_into().expect("a few seconds")
 }
 
-fn fault<'a>(path: impl IntoIterator<Item = &'a str>, message: impl Into<String>) -> Fault {
-    Fault { path: path.into_iter().map(|part| format!("\"{part}\"")).collect(), message: message.into() }
+fn fault(names: &[&str], values: &[&str], message: impl Into<String>) -> Fault {
+    let quoted = |texts: &[&str]| texts.iter().map(|text| format!("\"{text}\"")).collect();
+    Fault { names: quoted(names), values: quoted(values), message: message.into() }
 }
 
 impl Fault {
     /// Finds the line; the last one for what is missing.
     fn in_file(self, text: &str) -> ConfigError {
-        let end = self.path.iter().try_fold(0, |end, part| Some(end + text[end..].find(part)? + part.len()));
+        let after = |begin: usize, part: &String| text[begin..].find(part).map(|at| begin + at + part.len());
+        let mut end = Some(0);
+        for name in &self.names {
+            end = successors(end.and_then(|begin| after(begin, name)), |&begin| after(begin, name))
+                .find(|&end| text[end..].trim_start().starts_with(':'));
+        }
+        for value in &self.values {
+            end = end.and_then(|begin| after(begin, value));
+        }
         let line = end.map_or_else(|| text.lines().count(), |end| text[..end].lines().count());
         ConfigError { line, message: self.message }
     }
@@ -320,7 +346,7 @@ impl Fault {
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ConfigError> {
     serde_json::from_str(text).map_err(|cause| {
-        let message = cause.to_string();
+        let message = without_value(&cause);
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         ConfigError { line: cause.line(), message }
     })

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use stickshift_contract as contract;
 use stickshift_contract::Protocol;
 
+use crate::json_error::without_value;
+
 /// The event that CloudFront calls a function with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -118,14 +120,7 @@ pub struct EventError(String);
 impl Event {
     /// Reads an event. Errors: [`EventError`].
     pub fn parse(text: &str) -> Result<Self, EventError> {
-        serde_json::from_str(text).map_err(|cause| {
-            let mut cause = cause.to_string();
-            // A value stands in quotation marks, names of fields in others.
-            if let (Some(begin), Some(end)) = (cause.find('"'), cause.rfind('"')) {
-                cause.replace_range(begin..=end, "…");
-            }
-            EventError(cause)
-        })
+        serde_json::from_str(text).map_err(|cause| EventError(without_value(&cause)))
     }
 
     /// An event as CloudFront makes it for an origin-request trigger.

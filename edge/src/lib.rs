@@ -6,6 +6,7 @@
 mod config;
 mod decide;
 mod event;
+mod json_error;
 mod plan_cache;
 mod regions;
 mod replicas;

@@ -1,6 +1,7 @@
 //! The last plan that was read, and when to read it again.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use stickshift_contract::Plan;
 
@@ -17,7 +18,7 @@ struct Inner {
     read_at: u64,
     /// When somebody last set out to read it.
     tried_at: u64,
-    /// When somebody last set out to and came back with nothing.
+    /// When somebody last came back with nothing, at the latest.
     failed_at: Option<u64>,
 }
 
@@ -32,8 +33,7 @@ impl PlanCache {
         let is_old = inner.plan.is_none() || now.abs_diff(inner.read_at) >= max_age_seconds;
         let has_waited = match (&inner.plan, inner.failed_at) {
             (Some(_), _) => inner.tried_at != now,
-            // `failed_at` is when that attempt began, so the second after it counts too.
-            (None, Some(failed_at)) => now.abs_diff(failed_at) > 1,
+            (None, Some(failed_at)) => now > failed_at,
             (None, None) => true,
         };
         let is_turn = max_age_seconds == 0 || has_waited;
@@ -43,10 +43,11 @@ impl PlanCache {
         (inner.plan.clone(), is_old && is_turn)
     }
 
-    /// Notes that whoever set out at `now` came back with nothing.
-    pub(crate) fn fail(&self, now: u64) {
+    /// Notes that whoever set out at `now` came back with nothing, after less than `limit`.
+    pub(crate) fn fail(&self, now: u64, limit: Duration) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.failed_at = inner.failed_at.max(Some(now));
+        // Who sets out late in a second comes back in a later one.
+        inner.failed_at = inner.failed_at.max(Some(now + 1 + limit.as_secs()));
     }
 
     /// Keeps a plan that was read at `now`; an answer that was overtaken by a newer plan is dropped.
@@ -89,10 +90,12 @@ mod tests {
     fn without_a_plan_everybody_asks_but_for_a_second_after_it_failed() {
         let cache = PlanCache::default();
         assert!(cache.get(5, 100).1 && cache.get(5, 100).1);
-        cache.fail(100);
-        cache.fail(99);
-        // Who set out late in second 100 came back in second 101.
+        cache.fail(100, Duration::from_millis(250));
+        cache.fail(99, Duration::from_millis(250));
         assert!(!cache.get(5, 100).1 && !cache.get(5, 101).1);
         assert!(cache.get(5, 102).1);
+        cache.fail(102, Duration::from_secs(3));
+        assert!(!cache.get(5, 105).1 && !cache.get(5, 106).1);
+        assert!(cache.get(5, 107).1);
     }
 }

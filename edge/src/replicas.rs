@@ -87,22 +87,22 @@ impl Replicas {
         Answer { session: LookUp::NoAnswer, plan: None }
     }
 
-    /// Asks the nearest replica, the next one too if the first is late or fails, and the nearest once more. The first
-    /// good answer wins.
+    /// Asks the nearest replica, the next one too if the first is late or fails, and then the nearest once more. The
+    /// first good answer wins.
     async fn hedged(&self, token: Option<Token>, is_plan_wanted: bool) -> Option<Answer> {
         let nearest = &self.clients[0];
         let next = self.clients.get(1).unwrap_or(nearest);
         // A function that was frozen wakes with dead connections: asking the nearest again opens a new one, and half of
         // the time that is left should do for that.
-        let rest = self.deadline.saturating_sub(self.hedge_delay) / 2;
+        let half_of_the_rest = self.deadline.saturating_sub(self.hedge_delay) / 2;
         let (answer, mut answers) = mpsc::channel(3);
-        for (client, patience) in [(nearest, self.hedge_delay), (next, rest), (nearest, rest)] {
+        for (client, patience) in [(nearest, self.hedge_delay), (next, half_of_the_rest)] {
             self.attempt(client, token, is_plan_wanted, answer.clone());
             if let Ok(Some(Some(answer))) = tokio::time::timeout(patience, answers.recv()).await {
                 return Some(answer);
             }
         }
-        drop(answer);
+        self.attempt(nearest, token, is_plan_wanted, answer);
         while let Some(answer) = answers.recv().await {
             if answer.is_some() {
                 return answer;
@@ -155,7 +155,8 @@ async fn read(
     let output = call.send().await.map_err(Box::new)?;
     // What was asked for first of all must have been read; a plan that came along can wait for the next request.
     let essential = if token.is_some() { &tables.sessions } else { &tables.rollout };
-    if output.unprocessed_keys.is_some_and(|keys| keys.contains_key(essential)) {
+    let unprocessed = output.unprocessed_keys.unwrap_or_default();
+    if unprocessed.contains_key(essential) {
         return Err(ReplicaError::Throttled);
     }
     let mut responses = output.responses.unwrap_or_default();
@@ -168,7 +169,9 @@ async fn read(
         plan: match item(&tables.rollout) {
             Some(item) => parse(item, "plan"),
             None => {
-                if is_plan_wanted {
+                if unprocessed.contains_key(&tables.rollout) {
+                    warn!("{} is throttled: the plan is read another time", tables.rollout);
+                } else if is_plan_wanted {
                     warn!("there is no plan in {}", tables.rollout);
                 }
                 None

@@ -93,7 +93,7 @@ impl Router {
             Some(plan) => Some(self.plan.put(plan, now)),
             None => {
                 if is_plan_wanted {
-                    self.plan.fail(now);
+                    self.plan.fail(now, self.replicas.deadline);
                 }
                 known
             }

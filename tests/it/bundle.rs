@@ -116,8 +116,8 @@ async fn with_no_replica_the_answer_comes_within_the_deadline_by_receipt_or_plan
             for (cookie, reason) in [(as_cookie(&receipt("2", 100)).as_str(), "hint"), ("", "fallback")] {
                 let begin = Instant::now();
                 assert_eq!(function.reason(&with_cookie(cookie)).await, reason, "{endpoint} on Node {node}");
-                // The deadline of 250 ms, and what a busy machine adds.
-                assert!(begin.elapsed() < Duration::from_millis(500), "{endpoint}: {:?}", begin.elapsed());
+                // The deadline is 250 ms; a busy machine gets some grace, an attempt's 3 s do not.
+                assert!(begin.elapsed() < Duration::from_secs(2), "{endpoint}: {:?}", begin.elapsed());
             }
             let line = format!("could not look up session {}", token(1).short());
             assert!(function.log().contains(&line), "{}", function.log());
@@ -235,10 +235,10 @@ async fn its_configuration_reaches_the_router() {
 #[actix_web::test]
 #[ignore = "needs the bundle: run edge/lambda/test"]
 async fn concurrent_events_in_several_threads_of_a_process_get_their_own_answers() {
-    let golden = Golden::load();
     let (dynamodb, client) = dynamodb().await;
-    golden.store(&client).await;
     for node in NODES {
+        let golden = Golden::load();
+        golden.store(&client).await;
         let variables = [("AWS_LAMBDA_MAX_CONCURRENCY", "16"), ("AWS_LAMBDA_NODEJS_WORKER_COUNT", "4")];
         let function = Function::start_in(unzip(&config(&[dynamodb.endpoint()])), node, &variables);
         for _ in 0..10 {
@@ -281,5 +281,5 @@ async fn memory_is_flat_over_a_hundred_thousand_events() {
     println!("peaks of each 10,000 events, in KiB: {peaks:?}");
     // Node's own heap takes its size in the first rounds. From there on 42 bytes an event would show, or 170 a look-up.
     let (early, late) = (peaks[2..5].iter().max(), peaks[7..].iter().max());
-    assert!(late.expect("ten peaks") - early.expect("ten peaks") < 2048, "{peaks:?}");
+    assert!(*late.expect("ten peaks") < early.expect("ten peaks") + 2048, "{peaks:?}");
 }

@@ -11,7 +11,9 @@ use stickshift_edge::Replica;
 
 /// One client a replica, in their order. They share connections, and the root certificates, which take time to read.
 pub(crate) fn for_replicas(replicas: &[Replica]) -> Vec<Client> {
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    // One connection kept for a replica, for the one event at a time: were there a second, it would be as dead after a
+    // freeze, and the router's second try at a replica would take it.
+    let http = Builder::new().pool_max_idle_per_host(1).tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let credentials = credentials();
     let client = |Replica { region, endpoint_url }: &Replica| {
         let mut config = Config::builder()
