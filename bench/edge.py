@@ -133,11 +133,14 @@ class Viewer:
         event = json.loads(EXAMPLE.read_text())
         headers = event["Records"][0]["cf"]["request"]["headers"]
         headers["user-agent"][0]["value"] = AGENT
-        # The article's looks for the token alone.
-        touched = {"record": self.touched, "receipt": int(time.time())}.get(reason)
-        cookies = {None: "lang=en"}.get(touched) or "sessiontoken=" + (
-            self.receipt(touched) if peer == "Stickshift" else self.token)
-        headers["cookie"] = [{"key": "Cookie", "value": cookies}]
+        if reason == "roll":
+            cookie = "lang=en"
+        elif peer == "Stickshift":
+            cookie = "sessiontoken=" + self.receipt(int(time.time()) if reason == "receipt" else self.touched)
+        else:
+            # They look for the token alone.
+            cookie = "sessiontoken=" + self.token
+        headers["cookie"] = [{"key": "Cookie", "value": cookie}]
         return event
 
     def receipt(self, touched):

@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use stickshift_edge::Replicas;
 
 /// Region where none is set, as in the article.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -56,13 +57,9 @@ impl DynamoDb {
         Client::from_conf(self.own_connections().build())
     }
 
-    /// A client for the edge's look-ups, with connections of its own. It neither retries nor times out: the edge
-    /// hedges and has a deadline for all of it.
+    /// A client for the edge's look-ups, with connections of its own.
     pub fn edge_client(&self) -> Client {
-        let config = self.own_connections();
-        Client::from_conf(
-            config.retry_config(RetryConfig::disabled()).timeout_config(TimeoutConfig::disabled()).build(),
-        )
+        Replicas::client(self.own_connections())
     }
 
     fn own_connections(&self) -> aws_sdk_dynamodb::config::Builder {

@@ -123,18 +123,6 @@ impl Event {
         serde_json::from_str(text).map_err(|cause| EventError(without_value(&cause)))
     }
 
-    /// An event as CloudFront makes it for an origin-request trigger.
-    pub fn origin_request(request: Request, request_id: &str) -> Self {
-        let config = json!({
-            "distributionDomainName": "localhost",
-            "distributionId": "LOCAL",
-            "eventType": "origin-request",
-            "requestId": request_id,
-        });
-        let cf = CloudFront { config, request, other: Map::new() };
-        Self { records: [Record { cf, other: Map::new() }], other: Map::new() }
-    }
-
     /// The request in it.
     pub fn into_request(self) -> Request {
         let [record] = self.records;

@@ -6,7 +6,9 @@ use std::iter::successors;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Region;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{Builder, Region, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
@@ -20,7 +22,7 @@ use crate::LookUp;
 /// The tables' replicas, nearest first, and how long to wait for them.
 #[derive(Debug, Clone)]
 pub struct Replicas {
-    /// One client a replica, nearest first; at least one. Without retries of their own: the hedge is the retry.
+    /// One client a replica, nearest first; at least one; from [`Replicas::client`].
     pub clients: Vec<Client>,
     /// What the tables are called.
     pub tables: Tables,
@@ -75,6 +77,17 @@ impl Replicas {
     /// Replicas with [`Replicas::HEDGE_DELAY`] and [`Replicas::DEADLINE`].
     pub fn new(clients: Vec<Client>) -> Self {
         Self { clients, tables: Tables::default(), hedge_delay: Self::HEDGE_DELAY, deadline: Self::DEADLINE }
+    }
+
+    /// A client for look-ups. It neither retries nor times out, whatever `config` says: the hedge is the retry, and there
+    /// is a deadline for all of it.
+    pub fn client(config: Builder) -> Client {
+        let config = config
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            // Items are small, and a stalled one is late.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        Client::from_conf(config.build())
     }
 
     /// Asks for a session, the plan or both, in one call. Always answers before the deadline.

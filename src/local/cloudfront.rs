@@ -1,5 +1,5 @@
-//! A CloudFront for one machine: makes an origin-request event of every request, hands it to the edge and sends the
-//! request on as the edge says. Bodies stream both ways; nothing is cached.
+//! A CloudFront for one machine: makes of every request the one that an origin-request event holds, hands it to the edge
+//! and sends it on as the edge says. Bodies stream both ways; nothing is cached.
 
 mod forward;
 mod translate;
@@ -16,7 +16,7 @@ use log::warn;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _, TryRng};
 use stickshift_contract as contract;
-use stickshift_edge::{CustomOrigin, Event, Origin, Replicas, Router, RouterConfig};
+use stickshift_edge::{CustomOrigin, Origin, Replicas, Router, RouterConfig};
 use uuid::Uuid;
 
 use crate::dynamodb::DynamoDb;
@@ -118,11 +118,9 @@ async fn handle(
     };
     request.origin = Some(Origin { custom: Some(custom), ..Origin::default() });
 
-    let event = Event::origin_request(request, &request_id);
-    let mut answer = event.into_request();
-    let decision = router.route(&mut answer, unix_now(), &mut cloudfront.rng.clone()).await;
+    let decision = router.route(&mut request, unix_now(), &mut cloudfront.rng.clone()).await;
 
-    let mut response = match forward::forward(&client, answer, &viewer_request, body).await {
+    let mut response = match forward::forward(&client, request, &viewer_request, body).await {
         Ok(response) => response,
         Err(cause) => {
             warn!("version {} did not answer {}: {cause}", decision.version, viewer_request.uri().path());

@@ -1,13 +1,11 @@
 //! Clients for the tables' replicas, with the credentials that Lambda puts into the environment.
 
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, IdentityCache, Region};
 use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use log::warn;
-use stickshift_edge::Replica;
+use stickshift_edge::{Replica, Replicas};
 
 /// One client a replica, in their order. They share connections, and the root certificates, which take time to read.
 pub(crate) fn for_replicas(replicas: &[Replica]) -> Vec<Client> {
@@ -22,13 +20,9 @@ pub(crate) fn for_replicas(replicas: &[Replica]) -> Vec<Client> {
             .credentials_provider(credentials.clone())
             // They are at hand; a cache would only look after them.
             .identity_cache(IdentityCache::no_cache())
-            .http_client(http.clone())
-            // The router hedges and has a deadline for all of it.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+            .http_client(http.clone());
         config.set_endpoint_url(endpoint_url.clone());
-        Client::from_conf(config.build())
+        Replicas::client(config)
     };
     replicas.iter().map(client).collect()
 }
