@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "edge")]
+mod edge;
 mod health;
 mod serve;
 #[cfg(feature = "local")]
@@ -30,6 +32,9 @@ enum Command {
     #[cfg(feature = "local")]
     /// Run all of it on this machine: every version, a CloudFront in front, an embedded DynamoDB
     Up(up::Up),
+    #[cfg(feature = "edge")]
+    /// Run the edge alone on this machine, in front of versions that are served elsewhere
+    Edge(edge::Edge),
     /// Serve one version of the app
     Serve(serve::Serve),
     /// Ask a version that is served here whether it is well, and exit with 0 or 1
@@ -46,6 +51,8 @@ pub(crate) async fn run() -> Result<()> {
     match command {
         #[cfg(feature = "local")]
         Command::Up(arguments) => up::up(arguments).await,
+        #[cfg(feature = "edge")]
+        Command::Edge(arguments) => edge::edge(arguments).await,
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Health(arguments) => health::health(arguments).await,
     }

@@ -4,7 +4,7 @@
 
 pub mod dynamodb;
 pub mod listener;
-#[cfg(feature = "local")]
+#[cfg(feature = "edge")]
 pub mod local;
 pub mod rollout;
 pub mod serve;

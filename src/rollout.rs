@@ -1,10 +1,10 @@
-//! The plan in force and the earlier ones, in `RolloutTable`.
+//! The plan in force and the earlier ones, in the rollout table.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
-use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, ROLLOUT_TABLE};
+use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan};
 
 /// A plan with who made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,10 @@ pub enum RolloutError {
     #[error("the plan is no longer at revision {0}: somebody changed it; read it and try again")]
     Conflict(u64),
     /// What is stored is no plan.
-    #[error("the plan in {ROLLOUT_TABLE} cannot be used: {0}")]
+    #[error("the plan in the rollout table cannot be used: {0}")]
     Unreadable(#[source] serde_dynamo::Error),
     /// DynamoDB did not answer, or refused.
-    #[error("could not reach {ROLLOUT_TABLE}: {}", DisplayErrorContext(.0))]
+    #[error("could not reach the rollout table: {}", DisplayErrorContext(.0))]
     Store(#[source] Box<aws_sdk_dynamodb::Error>),
 }
 
@@ -40,11 +40,11 @@ impl RolloutError {
     }
 }
 
-/// Reads the plan in force; `None` if there never was one. Errors: [`RolloutError`].
-pub async fn read_plan(client: &Client) -> Result<Option<Plan>, RolloutError> {
+/// Reads the plan in force in `table`; `None` if there never was one. Errors: [`RolloutError`].
+pub async fn read_plan(client: &Client, table: &str) -> Result<Option<Plan>, RolloutError> {
     let call = client
         .get_item()
-        .table_name(ROLLOUT_TABLE)
+        .table_name(table)
         .key("pk", AttributeValue::S(PLAN_PARTITION.to_owned()))
         .key("sk", AttributeValue::S(PLAN_IN_FORCE.to_owned()))
         .consistent_read(true);
@@ -52,17 +52,17 @@ pub async fn read_plan(client: &Client) -> Result<Option<Plan>, RolloutError> {
     item.map(serde_dynamo::from_item).transpose().map_err(RolloutError::Unreadable)
 }
 
-/// Puts a plan in force and into the history, both or neither, if the one in force still is the revision before.
+/// Puts a plan in force in `table` and into the history there, both or neither, if the one in force still is the revision before.
 ///
 /// Errors: [`RolloutError::Conflict`] if it is not.
-pub async fn write_plan(client: &Client, record: &PlanRecord) -> Result<(), RolloutError> {
+pub async fn write_plan(client: &Client, table: &str, record: &PlanRecord) -> Result<(), RolloutError> {
     let revision = record.plan.revision();
     let before = revision.saturating_sub(1);
     let put = |sort_key: String| {
         let item: std::collections::HashMap<_, _> =
             serde_dynamo::to_item(record).expect("a plan has nothing that an item cannot hold");
         Put::builder()
-            .table_name(ROLLOUT_TABLE)
+            .table_name(table)
             .set_item(Some(item))
             .item("pk", AttributeValue::S(PLAN_PARTITION.to_owned()))
             .item("sk", AttributeValue::S(sort_key))

@@ -69,10 +69,11 @@ pub fn start(listener: TcpListener, settings: Settings, dynamodb: DynamoDb) -> s
         settings,
     });
     let shared = version.clone();
+    let table = version.settings.shared.tables.sessions.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
-            .app_data(web::Data::new(Sessions::new(dynamodb.client())))
+            .app_data(web::Data::new(Sessions::new(dynamodb.client(), table.clone())))
             .wrap(middleware::from_fn(guard::guard))
             .service(
                 web::resource("/")

@@ -11,22 +11,31 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use stickshift_contract::{Keys, SessionCookie, Timing};
-use stickshift_edge::RouterConfig;
+use stickshift_contract::{Keys, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie, Timing};
+use stickshift_edge::{RouterConfig, Tables};
 
 use crate::theme::Theme;
 
-/// Everything that a version of the app, or the edge beside it, goes by.
+/// Everything that a version of the app goes by.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What the version looks like and is called.
     pub theme: Theme,
+    /// What it must hold in common with the other versions and the edge.
+    pub shared: SharedSettings,
+}
+
+/// What every version of the app and the edge in front of them go by alike.
+#[derive(Debug, Clone)]
+pub struct SharedSettings {
     /// How session cookies are written and read.
     pub cookie: SessionCookie,
     /// What the `x-origin-verify` header must hold, if anything.
     pub origin_secret: Option<SecretString>,
     /// Seconds after which the edge reads the plan again.
     pub plan_ttl_seconds: u64,
+    /// Where sessions and the plan are kept.
+    pub tables: Tables,
 }
 
 /// One setting.
@@ -46,7 +55,7 @@ pub struct Setting {
 const PREFIX: &str = "STICKSHIFT";
 
 /// Every setting there is.
-pub const SETTINGS: [Setting; 13] = [
+pub const SETTINGS: [Setting; 15] = [
     required(
         "VERSION_CODE",
         "The version's name in cookies, tables and metrics: 1 to 16 characters of A-Z, a-z, 0-9, _ and -.",
@@ -82,6 +91,12 @@ pub const SETTINGS: [Setting; 13] = [
         "Whether bare tokens count although KEYS is set, for migrating: true or false.",
     ),
     secret("ORIGIN_SECRET", "What the x-origin-verify header must hold; without it every request is served."),
+    optional(
+        "SESSIONS_TABLE",
+        SESSIONS_TABLE,
+        "Name of the sessions' table: 3 to 255 of A-Z, a-z, 0-9, _, - and dots.",
+    ),
+    optional("ROLLOUT_TABLE", ROLLOUT_TABLE, "Name of the plan's table, likewise."),
 ];
 
 const fn required(name: &'static str, about: &'static str) -> Setting {
@@ -101,65 +116,84 @@ impl Settings {
     ///
     /// Errors say which setting, from which file or variable, and what it takes.
     pub fn load(theme_file: &Path) -> Result<Self> {
+        let values = Values::read(Some(theme_file))?;
+        let raw = values.parse()?;
+        Ok(Self { theme: raw.theme(&values)?, shared: raw.shared(&values)? })
+    }
+}
+
+impl SharedSettings {
+    /// Loads them from the environment, for an edge by itself. A theme's own settings are passed over there.
+    ///
+    /// Errors say which variable, and what it takes.
+    pub fn from_environment() -> Result<Self> {
+        let values = Values::read(None)?;
+        values.parse()?.shared(&values)
+    }
+}
+
+/// The values as they came, by their names in lower case, for telling where one is from.
+struct Values<'a> {
+    theme_file: Option<&'a Path>,
+    file: Collected,
+    environment: Collected,
+}
+
+impl<'a> Values<'a> {
+    fn read(theme_file: Option<&'a Path>) -> Result<Self> {
+        let file = match theme_file {
+            Some(path) if !path.is_file() => {
+                bail!("there is no theme file {}: name one, such as themes/version1.toml", path.display());
+            }
+            Some(path) => File::from(path)
+                .format(FileFormat::Toml)
+                .collect()
+                .with_context(|| format!("could not read the theme file {}", path.display()))?,
+            None => Map::new(),
+        };
         let mut variables = Map::new();
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
             let value = value.to_str().with_context(|| format!("{name} in the environment: its value is not UTF-8"))?;
             variables.insert(name.to_owned(), value.to_owned());
         }
-        Self::from_sources(theme_file, variables)
+        let environment = Environment::with_prefix(PREFIX).prefix_separator("_").source(Some(variables)).collect()?;
+        // Theme files name their settings in upper case, like variables; the environment's arrive in lower case.
+        let file = file.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
+        let values = Self { theme_file, file: Collected(file), environment: Collected(environment) };
+        values.check_names()?;
+        Ok(values)
     }
 
-    fn from_sources(theme_file: &Path, variables: Map<String, String>) -> Result<Self> {
-        if !theme_file.is_file() {
-            bail!("there is no theme file {}: name one, such as themes/version1.toml", theme_file.display());
-        }
-        let file = InLowerCase(File::from(theme_file).format(FileFormat::Toml));
-        let environment = Environment::with_prefix(PREFIX).prefix_separator("_").source(Some(variables));
-        let values = Values {
-            theme_file,
-            file: file.collect().with_context(|| format!("could not read the theme file {}", theme_file.display()))?,
-            environment: environment.collect()?,
-        };
-        values.check_names()?;
+    fn parse(&self) -> Result<Raw> {
         let mut config = Config::builder();
         for setting in SETTINGS {
             config = config.set_default(setting.name.to_lowercase(), setting.default)?;
         }
-        let raw: Raw = config.add_source(file).add_source(environment).build()?.try_deserialize().map_err(|cause| {
+        let config = config.add_source(self.file.clone()).add_source(self.environment.clone()).build()?;
+        config.try_deserialize().map_err(|cause| {
             let name = SETTINGS
                 .iter()
                 .find(|setting| cause.to_string().contains(&format!("`{}`", setting.name.to_lowercase())));
             match name {
-                Some(setting) => anyhow!("{}: {cause}", values.place(setting.name)),
-                None => anyhow!(cause).context(format!("could not read the settings of {}", theme_file.display())),
+                Some(setting) => anyhow!("{}: {cause}", self.place(setting.name)),
+                None => anyhow!(cause).context("could not read the settings"),
             }
-        })?;
-        raw.check(&values)
+        })
     }
-}
 
-/// The values as they came, for telling where one is from.
-struct Values<'a> {
-    theme_file: &'a Path,
-    file: Map<String, Value>,
-    environment: Map<String, Value>,
-}
-
-impl Values<'_> {
     /// Refuses what no setting is called, lest a slip pass for a setting.
     fn check_names(&self) -> Result<()> {
-        for name in self.file.keys().chain(self.environment.keys()) {
+        for name in self.file.0.keys().chain(self.environment.0.keys()) {
             let setting = SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name));
             let Some(setting) = setting else {
                 let known = SETTINGS.map(|setting| setting.name).join(", ");
                 bail!("{}: there is no such setting; there are {known}", self.place(name));
             };
-            if setting.is_secret && self.file.contains_key(name) {
-                let file = self.theme_file.display();
+            if setting.is_secret && self.file.0.contains_key(name) {
                 bail!(
-                    "{} in {file}: a secret does not belong in a file that is built into an image; set {PREFIX}_{} instead",
-                    setting.name,
+                    "{}: a secret does not belong in a file that is built into an image; set {PREFIX}_{} instead",
+                    self.place(name),
                     setting.name
                 );
             }
@@ -170,11 +204,26 @@ impl Values<'_> {
     /// The variable or the file that a setting comes from.
     fn place(&self, name: &str) -> String {
         let upper = name.to_uppercase();
-        if self.environment.contains_key(&name.to_lowercase()) {
-            format!("{PREFIX}_{upper} in the environment")
-        } else {
-            format!("{upper} in {}", self.theme_file.display())
+        match self.theme_file {
+            Some(path) if !self.environment.0.contains_key(&name.to_lowercase()) => {
+                format!("{upper} in {}", path.display())
+            }
+            _ => format!("{PREFIX}_{upper} in the environment"),
         }
+    }
+}
+
+/// Values that have been read.
+#[derive(Debug, Clone)]
+struct Collected(Map<String, Value>);
+
+impl Source for Collected {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
     }
 }
 
@@ -194,21 +243,26 @@ struct Raw {
     keys: Option<SecretString>,
     accept_bare_tokens: bool,
     origin_secret: Option<SecretString>,
+    sessions_table: String,
+    rollout_table: String,
 }
 
 impl Raw {
-    fn check(self, values: &Values<'_>) -> Result<Settings> {
+    fn theme(&self, values: &Values<'_>) -> Result<Theme> {
         let given = |value: &Option<String>, name: &str| {
             value.clone().ok_or_else(|| anyhow!("{} is missing: every theme names it", values.place(name)))
         };
-        let theme = Theme::new(
+        Theme::new(
             &given(&self.version_code, "version_code")?,
             &given(&self.version_name, "version_name")?,
             &given(&self.background_color, "background_color")?,
             &given(&self.color, "color")?,
             &given(&self.font_family, "font_family")?,
         )
-        .map_err(|cause| anyhow!("{}: {cause}", values.place(cause.setting)))?;
+        .map_err(|cause| anyhow!("{}: {cause}", values.place(cause.setting)))
+    }
+
+    fn shared(self, values: &Values<'_>) -> Result<SharedSettings> {
         let timing = Timing {
             session_seconds: self.session_seconds,
             touch_interval_seconds: self.touch_interval_seconds,
@@ -225,22 +279,14 @@ impl Raw {
         if self.origin_secret.as_ref().is_some_and(|secret| secret.expose_secret().is_empty()) {
             bail!("{} is empty: give it a value or leave it out", values.place("origin_secret"));
         }
-        let cookie = SessionCookie { keys, accept_bare_tokens: self.accept_bare_tokens, timing };
-        Ok(Settings { theme, cookie, origin_secret: self.origin_secret, plan_ttl_seconds: self.plan_ttl_seconds })
-    }
-}
-
-/// Theme files name their settings in upper case, like variables; the environment's names arrive in lower case.
-#[derive(Debug, Clone)]
-struct InLowerCase<S>(S);
-
-impl<S: Source + Clone + Send + Sync + 'static> Source for InLowerCase<S> {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self.0.collect()?.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
+        let tables = Tables { sessions: self.sessions_table, rollout: self.rollout_table };
+        tables.check().map_err(|cause| anyhow!("{}: {cause}", values.place(cause.name)))?;
+        Ok(SharedSettings {
+            cookie: SessionCookie { keys, accept_bare_tokens: self.accept_bare_tokens, timing },
+            origin_secret: self.origin_secret,
+            plan_ttl_seconds: self.plan_ttl_seconds,
+            tables,
+        })
     }
 }
 

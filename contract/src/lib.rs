@@ -17,7 +17,7 @@ pub use bot::is_bot;
 pub use cookie::{Claim, SessionCookie, session_cookie_values};
 pub use plan::{Origin, Plan, PlanError, PlannedVersion, Protocol, State};
 pub use receipt::{Keys, KeysError, Receipt};
-pub use route::{ROUTE_HEADER, Route, VERSION_HEADER};
+pub use route::{ORIGIN_VERIFY_HEADER, ROUTE_HEADER, Route, VERSION_HEADER};
 pub use session::SessionItem;
 pub use timing::{Timing, TimingError};
 pub use token::{Token, TokenError};

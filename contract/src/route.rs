@@ -1,4 +1,4 @@
-//! Why the edge sent a request where it did.
+//! Why the edge sent a request where it did, and how an origin knows.
 
 use std::fmt;
 
@@ -7,6 +7,9 @@ pub const VERSION_HEADER: &str = "x-stickshift-version";
 
 /// Request header in which the edge gives its reason, a [`Route`].
 pub const ROUTE_HEADER: &str = "x-stickshift-route";
+
+/// Request header in which CloudFront proves to an origin that a request came through it, by a secret that they share.
+pub const ORIGIN_VERIFY_HEADER: &str = "x-origin-verify";
 
 /// The reason of a routing decision; travels to the app in [`ROUTE_HEADER`] and labels its metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

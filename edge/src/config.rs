@@ -9,8 +9,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use stickshift_contract::{
-    Keys, Origin, Plan, PlanError, PlannedVersion, Protocol, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie, State,
-    Timing, VersionCode, Weight,
+    Keys, Origin, Plan, PlanError, PlannedVersion, Protocol, SessionCookie, State, Timing, VersionCode, Weight,
 };
 
 use crate::json_error::without_value;
@@ -161,11 +160,12 @@ impl Default for Raw {
     fn default() -> Self {
         let Timing { session_seconds, touch_interval_seconds, trust_window_seconds, clock_allowance_seconds } =
             Timing::default();
+        let Tables { sessions: sessions_table, rollout: rollout_table } = Tables::default();
         Self {
             _format: FORMAT,
             replicas: Vec::new(),
-            sessions_table: SESSIONS_TABLE.to_owned(),
-            rollout_table: ROLLOUT_TABLE.to_owned(),
+            sessions_table,
+            rollout_table,
             keys: None,
             accept_bare_tokens: false,
             session_seconds,
@@ -185,6 +185,8 @@ impl Raw {
     fn check(self) -> Result<FunctionConfig, Fault> {
         self.check_replicas()?;
         self.check_numbers()?;
+        let tables = Tables { sessions: self.sessions_table, rollout: self.rollout_table };
+        tables.check().map_err(|cause| fault(&[cause.name], &[], cause.to_string()))?;
         let timing = Timing {
             session_seconds: self.session_seconds,
             touch_interval_seconds: self.touch_interval_seconds,
@@ -203,7 +205,7 @@ impl Raw {
         };
         Ok(FunctionConfig {
             replicas: self.replicas,
-            tables: Tables { sessions: self.sessions_table, rollout: self.rollout_table },
+            tables,
             hedge_delay: self.hedge_delay_milliseconds.map_or_else(
                 || Replicas::HEDGE_DELAY.min(Duration::from_millis(self.deadline_milliseconds)),
                 Duration::from_millis,
@@ -254,14 +256,6 @@ impl Raw {
         for (name, value, minimum, maximum) in ranges {
             if !(minimum..=maximum).contains(&value) {
                 return Err(fault(&[name], &[], format!("`{name}` is {value}: it takes {minimum} to {maximum}")));
-            }
-        }
-        for (name, table) in [("sessions_table", &self.sessions_table), ("rollout_table", &self.rollout_table)] {
-            // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-            if !(3..=255).contains(&table.len()) || !table.bytes().all(is_name) {
-                let message = format!("`{table}` is no table's name: it takes 3 to 255 of A-Z a-z 0-9 _ - .");
-                return Err(fault(&[name], &[], message));
             }
         }
         Ok(())

@@ -11,10 +11,12 @@ mod plan_cache;
 mod regions;
 mod replicas;
 mod router;
+mod tables;
 
 pub use config::{ConfigError, FunctionConfig, Replica};
 pub use decide::{Ask, Decision, LookUp, Rollout, decide};
 pub use event::{CustomOrigin, Event, EventError, Header, Headers, Origin, Request};
 pub use regions::nearest_first;
-pub use replicas::{Replicas, Tables};
+pub use replicas::Replicas;
 pub use router::{Knowledge, Known, Question, Router, RouterConfig};
+pub use tables::{TableNameError, Tables};

@@ -14,10 +14,10 @@ use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use log::{error, warn};
 use serde::de::DeserializeOwned;
-use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, ROLLOUT_TABLE, SESSIONS_TABLE, SessionItem, Token};
+use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, SessionItem, Token};
 use tokio::sync::mpsc;
 
-use crate::LookUp;
+use crate::{LookUp, Tables};
 
 /// The tables' replicas, nearest first, and how long to wait for them.
 #[derive(Debug, Clone)]
@@ -30,21 +30,6 @@ pub struct Replicas {
     pub hedge_delay: Duration,
     /// How long all of it may take.
     pub deadline: Duration,
-}
-
-/// The names of the tables, the same in every region.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tables {
-    /// The sessions; default [`SESSIONS_TABLE`].
-    pub sessions: String,
-    /// The plan in force; default [`ROLLOUT_TABLE`].
-    pub rollout: String,
-}
-
-impl Default for Tables {
-    fn default() -> Self {
-        Self { sessions: SESSIONS_TABLE.to_owned(), rollout: ROLLOUT_TABLE.to_owned() }
-    }
 }
 
 /// What came back.

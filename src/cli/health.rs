@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use awc::Client;
+use awc::http::header::USER_AGENT;
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -15,7 +16,12 @@ pub(crate) struct Health {
 
 /// Asks once, for 2 s at most. Errors: it does not answer, or not with 200.
 pub(crate) async fn health(Health { url }: Health) -> Result<()> {
-    let client = Client::builder().timeout(Duration::from_secs(2)).disable_redirects().finish();
+    let client = Client::builder()
+        .timeout(Duration::from_secs(2))
+        .disable_redirects()
+        // Through an edge, it is sent to stable as a monitor.
+        .add_default_header((USER_AGENT, "stickshift health-check"))
+        .finish();
     let response = client.get(&url).send().await.map_err(|cause| anyhow!("{url} does not answer: {cause}"))?;
     if response.status() != 200 {
         bail!("{url} answers {}", response.status());

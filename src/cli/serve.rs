@@ -43,9 +43,10 @@ pub(crate) async fn serve(arguments: Serve) -> Result<()> {
         let data_dir = DataDir::open(&arguments.data_dir)?;
         // As `up` does, whose sessions may be in there.
         let keys = data_dir.keys()?;
-        settings.cookie.keys.get_or_insert(keys);
+        settings.shared.cookie.keys.get_or_insert(keys);
         let dynamodb_listener = TcpListener::bind("127.0.0.1:0")?;
-        let embedded = EmbeddedDynamoDb::start(dynamodb_listener, Some(&data_dir.database())).await?;
+        let embedded =
+            EmbeddedDynamoDb::start(dynamodb_listener, Some(&data_dir.database()), &settings.shared.tables).await?;
         serve_with(listener, settings, embedded.dynamodb()).await?;
         return embedded.stop().await;
     }

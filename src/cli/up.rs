@@ -11,6 +11,7 @@ use stickshift::settings::Settings;
 use stickshift_contract::{VersionCode, Weight};
 use stickshift_edge::{CustomOrigin, Replicas};
 
+use super::edge::parse_weight;
 use super::until_told_to_stop;
 
 #[derive(Debug, Args)]
@@ -40,9 +41,9 @@ pub(crate) async fn up(arguments: Up) -> Result<()> {
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let keys = data_dir.keys()?;
     for settings in &mut versions {
-        settings.cookie.keys.get_or_insert_with(|| keys.clone());
+        settings.shared.cookie.keys.get_or_insert_with(|| keys.clone());
         // The origins are to be tried directly, too.
-        settings.origin_secret = None;
+        settings.shared.origin_secret = None;
     }
     let road = Road::start(RoadConfig {
         listen: arguments.listen,
@@ -79,22 +80,15 @@ fn theme_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn parse_weight(text: &str) -> Result<(VersionCode, Weight), String> {
-    let (version, weight) = text.split_once('=').ok_or("it takes a version and a percentage, such as 2=10")?;
-    let version = VersionCode::parse(version).map_err(|cause| cause.to_string())?;
-    let weight = Weight::parse_percent(weight).map_err(|cause| cause.to_string())?;
-    Ok((version, weight))
-}
-
 /// What runs where.
 fn overview(road: &Road, data_dir: &Path) -> String {
     let mut lines = vec![format!("Stickshift {}, all on this machine\n", env!("CARGO_PKG_VERSION"))];
     let mut row = |what: &str, url: String, about: String| lines.push(format!("  {what:<16} {url:<24} {about}"));
-    row("CloudFront", format!("http://{}", road.cloudfront), "open this one".to_owned());
+    row("CloudFront", format!("http://{}", road.edge.address), "open this one".to_owned());
     for RunningVersion { settings, address, .. } in &road.versions {
         let code = settings.theme.code;
-        let Some(planned) = road.plan.versions().get(&code) else { continue };
-        let stable = if road.plan.stable() == code { ", stable" } else { "" };
+        let Some(planned) = road.edge.plan.versions().get(&code) else { continue };
+        let stable = if road.edge.plan.stable() == code { ", stable" } else { "" };
         let about = format!("version {code}, {}{stable}, {} % of new sessions", planned.state, planned.weight);
         row(&settings.theme.name, format!("http://{address}"), about);
     }

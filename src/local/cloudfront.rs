@@ -15,8 +15,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use log::warn;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _, TryRng};
-use stickshift_contract as contract;
-use stickshift_edge::{CustomOrigin, Origin, Replicas, Router, RouterConfig};
+use secrecy::{ExposeSecret as _, SecretString};
+use stickshift_contract::{self as contract, ORIGIN_VERIFY_HEADER};
+use stickshift_edge::{CustomOrigin, Headers, Origin, Replicas, Router, RouterConfig, Tables};
 use uuid::Uuid;
 
 use crate::dynamodb::DynamoDb;
@@ -29,13 +30,17 @@ pub(super) struct CloudFront {
     /// What the routers go by. Each thread has one of its own, as each instance of the function has.
     pub(super) router: RouterConfig,
     /// How long a router may take over a look-up.
-    pub(super) edge_deadline: Duration,
+    pub(super) deadline: Duration,
     /// Where the routers look sessions up.
     pub(super) dynamodb: DynamoDb,
+    /// In which tables.
+    pub(super) tables: Tables,
     /// The distribution's own origin: the stable version.
     pub(super) default_origin: contract::Origin,
     /// Seconds to wait for an origin's answer, and between two parts of it.
     pub(super) read_timeout_seconds: u64,
+    /// What tells an origin that a request came this way, if anything.
+    pub(super) origin_secret: Option<SecretString>,
     pub(super) rng: SharedRng,
 }
 
@@ -95,7 +100,11 @@ pub(super) fn start(listener: TcpListener, cloudfront: CloudFront) -> std::io::R
 impl CloudFront {
     /// One instance of the function. The bundle's plan is the table's here: it was read there a moment ago.
     fn instance(&self) -> Router {
-        let replicas = Replicas { deadline: self.edge_deadline, ..Replicas::new(vec![self.dynamodb.edge_client()]) };
+        let replicas = Replicas {
+            tables: self.tables.clone(),
+            deadline: self.deadline,
+            ..Replicas::new(vec![self.dynamodb.edge_client()])
+        };
         let router = Router::new(self.router.clone(), replicas);
         router.learn(self.router.bundled_plan.clone(), unix_now());
         router
@@ -112,8 +121,13 @@ async fn handle(
     let request_id = Uuid::new_v4().simple().to_string();
     let mut request = translate::request(&viewer_request, &request_id);
     request.headers.set("Host", cloudfront.default_origin.domain.clone());
+    let mut custom_headers = Headers::default();
+    if let Some(secret) = &cloudfront.origin_secret {
+        custom_headers.set(ORIGIN_VERIFY_HEADER, secret.expose_secret().to_owned());
+    }
     let custom = CustomOrigin {
         read_timeout: Some(cloudfront.read_timeout_seconds),
+        custom_headers: Some(custom_headers),
         ..CustomOrigin::new(&cloudfront.default_origin)
     };
     request.origin = Some(Origin { custom: Some(custom), ..Origin::default() });

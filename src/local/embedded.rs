@@ -6,15 +6,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
-};
 use dynoxide::Database;
 use log::{debug, warn};
-use stickshift_contract::{ROLLOUT_TABLE, SESSIONS_TABLE};
+use stickshift_edge::Tables;
 use tokio::sync::oneshot;
 
+use super::create_tables;
 use crate::dynamodb::DynamoDb;
 
 /// The embedded DynamoDB; [`EmbeddedDynamoDb::stop`] ends it.
@@ -26,10 +23,10 @@ pub struct EmbeddedDynamoDb {
 }
 
 impl EmbeddedDynamoDb {
-    /// Serves the database in `file`, or one in memory, on `listener`, with Stickshift's tables in it.
+    /// Serves the database in `file`, or one in memory, on `listener`, with `tables` in it.
     ///
     /// Errors: the file is no database, or the tables cannot be made.
-    pub async fn start(listener: TcpListener, file: Option<&Path>) -> Result<Self> {
+    pub async fn start(listener: TcpListener, file: Option<&Path>, tables: &Tables) -> Result<Self> {
         let database = match file {
             Some(file) => Database::new(&file.to_string_lossy())
                 .map_err(|cause| anyhow!("could not open the database {}: {cause}", file.display()))?,
@@ -53,7 +50,7 @@ impl EmbeddedDynamoDb {
             })
         })?;
         let embedded = Self { endpoint, stop, thread };
-        create_tables(&embedded.dynamodb().client()).await.context("could not make the tables")?;
+        create_tables(&embedded.dynamodb().client(), tables).await.context("could not make the tables")?;
         Ok(embedded)
     }
 
@@ -89,27 +86,4 @@ async fn sweep(database: Database) {
             Err(cause) => warn!("could not delete sessions that are over: {cause}"),
         }
     }
-}
-
-/// Makes both tables as Terraform makes them, unless they are there.
-async fn create_tables(client: &Client) -> Result<()> {
-    let existing = client.list_tables().send().await?.table_names.unwrap_or_default();
-    for (table, key_names) in [(SESSIONS_TABLE, &["token"][..]), (ROLLOUT_TABLE, &["pk", "sk"])] {
-        if existing.iter().any(|name| name == table) {
-            continue;
-        }
-        let mut call = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-        for (name, key_type) in key_names.iter().zip([KeyType::Hash, KeyType::Range]) {
-            let attribute = AttributeDefinition::builder().attribute_name(*name).attribute_type(ScalarAttributeType::S);
-            call = call
-                .attribute_definitions(attribute.build()?)
-                .key_schema(KeySchemaElement::builder().attribute_name(*name).key_type(key_type).build()?);
-        }
-        call.send().await?;
-    }
-    let ttl = TimeToLiveSpecification::builder().attribute_name("expiration").enabled(true).build()?;
-    if !existing.iter().any(|name| name == SESSIONS_TABLE) {
-        client.update_time_to_live().table_name(SESSIONS_TABLE).time_to_live_specification(ttl).send().await?;
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The plan that `up` puts in force: the theme files' versions, at the weights asked for.
+//! The plan that `up` and `edge` put in force: their versions, at the weights asked for.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) fn plan(
     for (code, _) in weights {
         if !codes().any(|known| known == *code) {
             let known = codes().map(|code| code.to_string()).collect::<Vec<_>>().join(", ");
-            bail!("--weight names version {code}, but the theme files have {known}");
+            bail!("--weight names version {code}, but there are versions {known}");
         }
     }
     let kept =
@@ -52,7 +52,7 @@ pub(super) fn plan(
             .sum();
         let rest = u16::try_from(others).ok().and_then(|others| Weight::ALL.basis_points().checked_sub(others));
         let rest = rest.context("the weights add up to more than 100 percent: lower them with --weight")?;
-        let stable = versions.get_mut(&stable).context("the stable version is not among the theme files")?;
+        let stable = versions.get_mut(&stable).context("the stable version has no origin")?;
         stable.weight = Weight::from_basis_points(rest).expect("a part of all is a weight");
     }
     let plan = |revision, versions| Plan::new(revision, stable, versions).context("the weights make no plan");
@@ -112,7 +112,7 @@ mod tests {
             let asked: Vec<_> = asked.iter().map(|(version, weight)| (code(version), percent(weight))).collect();
             format!("{:#}", plan(&origins(codes), &asked, None).expect_err("must be refused"))
         };
-        assert_eq!(refused(&["1", "2"], &[("7", "10")]), "--weight names version 7, but the theme files have 1, 2");
+        assert_eq!(refused(&["1", "2"], &[("7", "10")]), "--weight names version 7, but there are versions 1, 2");
         assert!(refused(&["1", "2"], &[("1", "50"), ("2", "20")]).contains("add up to 70.00 percent"));
         assert!(refused(&["1", "2", "3"], &[("2", "60"), ("3", "60")]).contains("more than 100 percent"));
     }

@@ -3,18 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result, bail};
-use stickshift_contract::{Origin, Plan, Protocol, VersionCode, Weight};
-use stickshift_edge::RouterConfig;
+use stickshift_contract::{Origin, Protocol, VersionCode, Weight};
 
-use super::cloudfront::{self, CloudFront};
-use super::{DataDir, EmbeddedDynamoDb, SharedRng, plan};
+use super::{DataDir, EdgeConfig, EmbeddedDynamoDb, LocalEdge, SharedRng};
 use crate::listener::bind;
-use crate::rollout::{PlanRecord, read_plan, write_plan};
 use crate::serve::{self, Served};
-use crate::settings::Settings;
-use crate::unix_now;
+use crate::settings::{Settings, SharedSettings};
 
 /// What is to run.
 #[derive(Debug)]
@@ -41,15 +36,12 @@ pub struct RoadConfig {
 /// All of it, running.
 #[derive(Debug)]
 pub struct Road {
-    /// Where CloudFront listens.
-    pub cloudfront: SocketAddr,
+    /// What viewers meet.
+    pub edge: LocalEdge,
     /// Every version, in the order of the theme files.
     pub versions: Vec<RunningVersion>,
     /// The embedded DynamoDB.
     pub dynamodb: EmbeddedDynamoDb,
-    /// The plan at the start.
-    pub plan: Plan,
-    cloudfront_handle: ServerHandle,
     _data_dir: Option<DataDir>,
 }
 
@@ -68,7 +60,9 @@ impl Road {
     pub async fn start(config: RoadConfig) -> Result<Self> {
         let RoadConfig { listen, dynamodb, versions, weights, data_dir, rng, read_timeout_seconds, edge_deadline } =
             config;
-        let Some(edge_settings) = versions.first().cloned() else { bail!("there is no version to serve") };
+        let Some(shared) = versions.first().map(|settings| settings.shared.clone()) else {
+            bail!("there is no version to serve")
+        };
         check_agreement(&versions)?;
 
         // Every port before anything else: a taken one must not leave half of it running.
@@ -85,7 +79,7 @@ impl Road {
         }
 
         let file = data_dir.as_ref().map(DataDir::database);
-        let dynamodb = EmbeddedDynamoDb::start(dynamodb_listener, file.as_deref()).await?;
+        let dynamodb = EmbeddedDynamoDb::start(dynamodb_listener, file.as_deref(), &shared.tables).await?;
         let addresses: Vec<_> = origins
             .iter()
             .map(|(settings, address, _)| {
@@ -93,42 +87,28 @@ impl Road {
                 (settings.theme.code, origin)
             })
             .collect();
-        let plan = put_plan_in_force(&dynamodb.dynamodb().client(), &addresses, &weights).await?;
-
-        let cloudfront_address = listener.local_addr()?;
-        let router = RouterConfig {
-            cookie: edge_settings.cookie.clone(),
-            keep_viewer_host: false,
-            plan_ttl_seconds: edge_settings.plan_ttl_seconds,
-            bundled_plan: plan.clone(),
-        };
-        let cloudfront = CloudFront {
-            router,
+        let edge = EdgeConfig {
+            origins: addresses,
+            weights,
+            shared,
             dynamodb: dynamodb.dynamodb(),
-            default_origin: plan.origin(plan.stable()).cloned().context("the stable version has no origin")?,
-            read_timeout_seconds,
-            edge_deadline,
             rng,
+            read_timeout_seconds,
+            deadline: edge_deadline,
+            changed_by: "stickshift up",
         };
-        let cloudfront = cloudfront::start(listener, cloudfront)?;
+        let edge = LocalEdge::start(listener, edge).await?;
         let mut versions = Vec::new();
         for (settings, address, listener) in origins {
             let served = serve::start(listener, settings.clone(), dynamodb.dynamodb())?;
             versions.push(RunningVersion { settings, address, served });
         }
-        Ok(Self {
-            cloudfront: cloudfront_address,
-            versions,
-            dynamodb,
-            plan,
-            cloudfront_handle: cloudfront,
-            _data_dir: data_dir,
-        })
+        Ok(Self { edge, versions, dynamodb, _data_dir: data_dir })
     }
 
     /// Stops it all from the viewer's end: what is in flight is finished before what it needs goes away.
     pub async fn stop(self) -> Result<()> {
-        self.cloudfront_handle.stop(true).await;
+        self.edge.stop().await;
         for version in self.versions {
             version.served.stop().await;
         }
@@ -144,7 +124,8 @@ fn check_agreement(versions: &[Settings]) -> Result<()> {
             bail!("two theme files have the VERSION_CODE {}: every version needs its own", one.theme.code);
         }
         let shared = |settings: &Settings| {
-            (settings.cookie.timing, settings.cookie.accept_bare_tokens, settings.plan_ttl_seconds)
+            let SharedSettings { cookie, plan_ttl_seconds, tables, .. } = &settings.shared;
+            (cookie.timing, cookie.accept_bare_tokens, *plan_ttl_seconds, tables.clone())
         };
         if shared(one) != shared(other) {
             let (one, other) = (one.theme.code, other.theme.code);
@@ -154,23 +135,4 @@ fn check_agreement(versions: &[Settings]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn put_plan_in_force(
-    client: &aws_sdk_dynamodb::Client,
-    origins: &[(VersionCode, Origin)],
-    weights: &[(VersionCode, Weight)],
-) -> Result<Plan> {
-    let in_force = read_plan(client).await?;
-    let plan = plan::plan(origins, weights, in_force.as_ref())?;
-    if in_force.as_ref() != Some(&plan) {
-        let record = PlanRecord {
-            plan: plan.clone(),
-            changed_at: unix_now(),
-            changed_by: "stickshift up".to_owned(),
-            why: "started on one machine".to_owned(),
-        };
-        write_plan(client, &record).await?;
-    }
-    Ok(plan)
 }

@@ -13,7 +13,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 use log::error;
 use secrecy::ExposeSecret as _;
-use stickshift_contract::{ROUTE_HEADER, Route};
+use stickshift_contract::{ORIGIN_VERIFY_HEADER, ROUTE_HEADER, Route};
 use subtle::ConstantTimeEq as _;
 
 use super::Version;
@@ -65,11 +65,11 @@ pub(super) fn text_header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Op
 }
 
 fn comes_from_edge(request: &ServiceRequest, version: &Version) -> bool {
-    let Some(secret) = &version.settings.origin_secret else { return true };
+    let Some(secret) = &version.settings.shared.origin_secret else { return true };
     if matches!(request.path(), "/healthz" | "/readyz") {
         return true;
     }
-    let presented = request.headers().get("x-origin-verify").map_or(&b""[..], HeaderValue::as_bytes);
+    let presented = request.headers().get(ORIGIN_VERIFY_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
     bool::from(presented.ct_eq(secret.expose_secret().as_bytes()))
 }
 

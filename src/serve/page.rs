@@ -69,7 +69,7 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, PageError> {
     let now = unix_now();
     let route = route(&request);
-    let cookie = &version.settings.cookie;
+    let cookie = &version.settings.shared.cookie;
     let is_document = request.method() == actix_web::http::Method::GET
         && text_header(&request, &SEC_FETCH_DEST).is_none_or(|destination| destination == "document");
     let visit = Visit {
@@ -193,7 +193,7 @@ impl View<'_> {
     }
 
     fn expiration(&self) -> u64 {
-        self.now + self.version.settings.cookie.timing.lifetime_seconds()
+        self.now + self.version.settings.shared.cookie.timing.lifetime_seconds()
     }
 
     fn note_written(&self) {
@@ -204,7 +204,7 @@ impl View<'_> {
     /// A write failed: with keys the page is served all the same, without them it cannot be.
     fn survive(&self, cause: StoreError, outcome: Outcome) -> Result<Outcome, PageError> {
         self.version.metrics.writes_failed.inc();
-        if self.version.settings.cookie.keys.is_none() {
+        if self.version.settings.shared.cookie.keys.is_none() {
             return Err(cause.into());
         }
         self.version.outage.note_failure(&cause, self.now);

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use stickshift_contract::{Receipt, SESSIONS_TABLE, SessionItem, Token};
+use stickshift_contract::{Receipt, SessionItem, Token};
 
 use super::visit::Proof;
 
@@ -14,6 +14,7 @@ use super::visit::Proof;
 #[derive(Debug, Clone)]
 pub(super) struct Sessions {
     client: Client,
+    table: String,
 }
 
 /// How a write ended.
@@ -40,9 +41,9 @@ impl StoreError {
 }
 
 impl Sessions {
-    /// The table that `client` reaches.
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    /// The table of that name that `client` reaches.
+    pub(super) fn new(client: Client, table: String) -> Self {
+        Self { client, table }
     }
 
     /// Writes a session that begins: cheaper than [`Sessions::write`], for there is nothing to keep.
@@ -59,7 +60,7 @@ impl Sessions {
         let item = serde_dynamo::to_item(item).expect("a session has nothing that an item cannot hold");
         // The token is new, so there is nothing to overwrite, unless a first attempt got through and only its answer
         // was lost: then this writes the same again.
-        self.client.put_item().table_name(SESSIONS_TABLE).set_item(Some(item)).send().await.map_err(StoreError::new)?;
+        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await.map_err(StoreError::new)?;
         Ok(())
     }
 
@@ -80,7 +81,7 @@ impl Sessions {
         let answer = self
             .client
             .update_item()
-            .table_name(SESSIONS_TABLE)
+            .table_name(&self.table)
             .key("token", AttributeValue::S(receipt.token.as_str().to_owned()))
             .update_expression(update)
             .set_condition_expression(condition.map(str::to_owned))
@@ -116,7 +117,7 @@ impl Sessions {
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         // An item that no session has: what counts is the answer.
         let key = AttributeValue::S("0".repeat(Token::LENGTH));
-        let call = self.client.get_item().table_name(SESSIONS_TABLE).key("token", key);
+        let call = self.client.get_item().table_name(&self.table).key("token", key);
         call.send().await.map(|_| ()).map_err(StoreError::new)
     }
 }

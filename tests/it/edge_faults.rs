@@ -37,7 +37,12 @@ fn bundled() -> Plan {
 }
 
 fn config(plan_ttl_seconds: u64) -> RouterConfig {
-    RouterConfig { cookie: settings("1").cookie, keep_viewer_host: false, plan_ttl_seconds, bundled_plan: bundled() }
+    RouterConfig {
+        cookie: settings("1").shared.cookie,
+        keep_viewer_host: false,
+        plan_ttl_seconds,
+        bundled_plan: bundled(),
+    }
 }
 
 fn router(endpoints: &[&str]) -> Router {

@@ -107,8 +107,12 @@ async fn the_router_answers_golden_events_with_golden_events() {
     let (dynamodb, client) = dynamodb().await;
     golden.store(&client).await;
     let bundled_plan: Plan = serde_json::from_value(golden.old_plan()).expect("a plan");
-    let config =
-        RouterConfig { cookie: settings("1").cookie, keep_viewer_host: false, plan_ttl_seconds: 0, bundled_plan };
+    let config = RouterConfig {
+        cookie: settings("1").shared.cookie,
+        keep_viewer_host: false,
+        plan_ttl_seconds: 0,
+        bundled_plan,
+    };
     let patient = std::time::Duration::from_secs(10);
     let replicas = Replicas::new(vec![DynamoDb::at(dynamodb.endpoint()).edge_client()]);
     let router = Router::new(config, Replicas { deadline: patient, ..replicas });

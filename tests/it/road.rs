@@ -68,8 +68,8 @@ async fn no_session_changes_its_version_while_the_weight_does() {
     let mut config = road_config();
     for settings in &mut config.versions {
         // Every view asks DynamoDB at the edge and writes at the app.
-        settings.cookie.timing.trust_window_seconds = 0;
-        settings.cookie.timing.touch_interval_seconds = 0;
+        settings.shared.cookie.timing.trust_window_seconds = 0;
+        settings.shared.cookie.timing.touch_interval_seconds = 0;
     }
     config.weights =
         vec![(crate::support::code("2"), stickshift_contract::Weight::parse_percent("50").expect("a weight"))];
@@ -109,7 +109,7 @@ async fn a_changed_weight_holds_for_new_sessions() {
 async fn sessions_of_a_withdrawn_version_move_once_and_keep_their_token() {
     let mut config = road_config();
     for settings in &mut config.versions {
-        settings.cookie.timing.trust_window_seconds = 0;
+        settings.shared.cookie.timing.trust_window_seconds = 0;
     }
     config.weights = vec![(crate::support::code("2"), stickshift_contract::Weight::ALL)];
     let road = Road::start(config).await.expect("a road");
@@ -140,8 +140,8 @@ async fn a_restart_loses_no_session() {
         let keys = data_dir.keys().expect("keys");
         let mut config = RoadConfig { data_dir: Some(data_dir), ..road_config() };
         for settings in &mut config.versions {
-            settings.cookie.keys = Some(keys.clone());
-            settings.cookie.timing.trust_window_seconds = 0;
+            settings.shared.cookie.keys = Some(keys.clone());
+            settings.shared.cookie.timing.trust_window_seconds = 0;
         }
         Road::start(config).await.expect("a road")
     };

@@ -27,7 +27,7 @@ async fn without_keys_it_is_the_plain_500_page_without_a_cookie_or_a_cause() {
     let (hanging, _listener) = hanging();
     for endpoint in [refusing(), hanging, throttling()] {
         let mut settings = settings("1");
-        settings.cookie.keys = None;
+        settings.shared.cookie.keys = None;
         let app = App::spawn_with(settings, &endpoint);
         let bare = "sessiontoken=472ed977dc2fd2700dbb03a58634f789fd58d911";
         for cookie in ["", bare] {
@@ -44,7 +44,7 @@ async fn without_keys_it_is_the_plain_500_page_without_a_cookie_or_a_cause() {
 #[actix_web::test]
 async fn a_bare_token_that_cannot_be_looked_up_is_neither_lost_nor_believed() {
     let mut settings = settings("1");
-    settings.cookie.accept_bare_tokens = true;
+    settings.shared.cookie.accept_bare_tokens = true;
     let app = App::spawn_with(settings, &refusing());
     let bare = "sessiontoken=472ed977dc2fd2700dbb03a58634f789fd58d911";
     let page = Viewer::new(&app.url).get_with("/", &[("cookie", bare)]).await;

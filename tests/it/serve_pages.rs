@@ -78,7 +78,7 @@ async fn monitors_are_answered() {
 #[actix_web::test]
 async fn with_an_origin_secret_only_the_cdn_and_monitors_are_answered() {
     let mut settings = settings("1");
-    settings.origin_secret = Some("open sesame".to_owned().into());
+    settings.shared.origin_secret = Some("open sesame".to_owned().into());
     let app = App::spawn(settings).await;
     let viewer = Viewer::new(&app.url);
     for wrong in ["", "open sesam", "open sesame!", "OPEN SESAME"] {

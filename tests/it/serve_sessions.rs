@@ -47,7 +47,7 @@ async fn an_older_receipt_is_written_and_renewed() {
 #[actix_web::test]
 async fn a_touch_interval_of_zero_writes_on_every_view() {
     let mut settings = settings("1");
-    settings.cookie.timing.touch_interval_seconds = 0;
+    settings.shared.cookie.timing.touch_interval_seconds = 0;
     let app = App::spawn(settings).await;
     let viewer = Viewer::new(&app.url);
     for _ in 0..3 {
@@ -219,7 +219,7 @@ async fn the_cookie_is_secure_where_the_viewer_came_by_https() {
 #[actix_web::test]
 async fn without_keys_the_cookie_is_the_bare_token_of_a_live_session_here() {
     let mut settings = settings("1");
-    settings.cookie.keys = None;
+    settings.shared.cookie.keys = None;
     let app = App::spawn(settings).await;
     let view = async |token: stickshift_contract::Token| {
         let cookie = format!("sessiontoken={}", token.as_str());
@@ -250,7 +250,7 @@ async fn without_keys_the_cookie_is_the_bare_token_of_a_live_session_here() {
 #[actix_web::test]
 async fn while_migrating_a_bare_token_becomes_a_receipt() {
     let mut settings = settings("1");
-    settings.cookie.accept_bare_tokens = true;
+    settings.shared.cookie.accept_bare_tokens = true;
     let app = App::spawn(settings).await;
     let ours = session_item(&receipt("1", 5));
     put_session(&app.client, &ours).await;

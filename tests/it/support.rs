@@ -15,6 +15,7 @@ use stickshift::rollout::{PlanRecord, read_plan, write_plan};
 use stickshift::settings::Settings;
 use stickshift::{serve, unix_now};
 use stickshift_contract::{Keys, Plan, ROLLOUT_TABLE, Receipt, SESSIONS_TABLE, SessionItem, Token, VersionCode};
+use stickshift_edge::Tables;
 
 pub(crate) fn keys() -> Keys {
     Keys::parse("0123456789abcdef0123456789abcdef").expect("a key")
@@ -31,8 +32,8 @@ pub(crate) fn root() -> PathBuf {
 /// The settings of a theme file, with the tests' keys, and a plan that is never cached.
 pub(crate) fn settings(version: &str) -> Settings {
     let mut settings = Settings::load(&root().join(format!("themes/version{version}.toml"))).expect("a theme");
-    settings.cookie.keys = Some(keys());
-    settings.plan_ttl_seconds = 0;
+    settings.shared.cookie.keys = Some(keys());
+    settings.shared.plan_ttl_seconds = 0;
     settings
 }
 
@@ -45,7 +46,7 @@ pub(crate) fn any_port() -> TcpListener {
 
 /// An embedded DynamoDB in memory with empty tables.
 pub(crate) async fn dynamodb() -> (EmbeddedDynamoDb, Client) {
-    let embedded = EmbeddedDynamoDb::start(any_port(), None).await.expect("an embedded DynamoDB");
+    let embedded = EmbeddedDynamoDb::start(any_port(), None, &Tables::default()).await.expect("an embedded DynamoDB");
     let client = embedded.dynamodb().client();
     (embedded, client)
 }
@@ -103,14 +104,14 @@ pub(crate) fn road_config() -> RoadConfig {
 
 /// Puts a changed plan in force. `change` gets it as JSON.
 pub(crate) async fn change_plan(client: &Client, change: impl FnOnce(&mut Value)) -> Plan {
-    let in_force = read_plan(client).await.expect("readable").expect("a plan");
+    let in_force = read_plan(client, ROLLOUT_TABLE).await.expect("readable").expect("a plan");
     let mut plan = serde_json::to_value(&in_force).expect("JSON");
     plan["revision"] = json!(in_force.revision() + 1);
     change(&mut plan);
     let plan: Plan = serde_json::from_value(plan).expect("a plan");
     let record =
         PlanRecord { plan: plan.clone(), changed_at: unix_now(), changed_by: "test".into(), why: "test".into() };
-    write_plan(client, &record).await.expect("written");
+    write_plan(client, ROLLOUT_TABLE, &record).await.expect("written");
     plan
 }
 
@@ -182,7 +183,7 @@ impl Viewer {
 
     /// Somebody at a road's CloudFront.
     pub(crate) fn at(road: &Road) -> Self {
-        Self::new(&format!("http://{}", road.cloudfront))
+        Self::new(&format!("http://{}", road.edge.address))
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
