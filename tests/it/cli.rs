@@ -15,7 +15,7 @@ fn stickshift(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = stickshift(arguments).output().expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (status.code().expect("an exit code"), text(stdout), text(stderr))
@@ -84,17 +84,21 @@ impl Drop for Up {
     }
 }
 
-/// `stickshift serve`, and the lines that it logs.
-struct Serve {
+/// `stickshift serve` or `edge`, and the lines that it logs.
+pub(crate) struct Serve {
     child: Child,
     log: BufReader<ChildStderr>,
-    url: String,
+    pub url: String,
 }
 
 impl Serve {
     fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let always = ["serve", "--theme", "themes/version1.toml", "--listen", "127.0.0.1:0"];
-        let mut command = stickshift(&[&always[..], arguments].concat());
+        Self::run(&[&always[..], arguments].concat(), variables)
+    }
+
+    pub(crate) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = stickshift(arguments);
         let mut child = command.envs(variables.iter().copied()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut log = BufReader::new(child.stderr.take().expect("piped"));
         let mut line = String::new();
@@ -104,6 +108,12 @@ impl Serve {
         }
         let url = line.trim().rsplit(' ').next().expect("an address").to_owned();
         Self { child, log, url }
+    }
+
+    /// SIGTERM, a clean end, and what was logged since the start.
+    pub(crate) fn stop(self) -> String {
+        signal("TERM", self.child.id());
+        self.ended()
     }
 
     /// Waits for a clean end; what was logged since the start.
@@ -128,6 +138,7 @@ fn help_names_every_command_and_flag() {
     assert_eq!(code, 0);
     for word in [
         "up",
+        "edge",
         "serve",
         "health",
         "Without a command",
@@ -167,6 +178,11 @@ fn wrong_flags_are_refused_with_what_is_wrong() {
         (&["up", "--listen", "8080"], "invalid socket address"),
         (&["up", "--wieght", "2=10"], "'--weight'"),
         (&["serve"], "--theme <FILE>"),
+        (&["edge", "--dynamodb", "http://127.0.0.1:9"], "--origin <VERSION=HOST:PORT>"),
+        (&["edge", "--origin", "1=localhost:8081"], "--dynamodb <URL>"),
+        (&["edge", "--origin", "1=localhost"], "it takes a version, a host and a port, such as 1=localhost:8081"),
+        (&["edge", "--origin", "1=localhost:http"], "`http` is no port"),
+        (&["edge", "--dynamodb", "https://dynamodb.us-east-1.amazonaws.com"], "it takes a URL of plain HTTP"),
         (&["deploy"], "unrecognized subcommand 'deploy'"),
     ] {
         let (code, _, error) = run(arguments);

@@ -3,6 +3,7 @@
 mod bundle;
 mod cli;
 mod docs;
+mod edge;
 mod edge_faults;
 mod faulty;
 mod golden;

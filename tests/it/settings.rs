@@ -49,6 +49,10 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
         ("PLAN_TTL_SECONDS = 3601", "PLAN_TTL_SECONDS in theme.toml: it takes 0 to 3600 seconds"),
         ("SESION_SECONDS = 600", "SESION_SECONDS in theme.toml: there is no such setting; there are VERSION_CODE,"),
         ("KEYS = \"0123456789abcdef0123456789abcdef\"", "KEYS in theme.toml: a secret does not belong in a file"),
+        (
+            "SESSIONS_TABLE = \"my table\"",
+            "SESSIONS_TABLE in theme.toml: `my table` is no table's name: it takes 3 to 255 of A-Z a-z 0-9 _ - .",
+        ),
         ("VERSION_CODE = ", "could not read the theme file theme.toml"),
     ] {
         let refusal = refusal(&format!("{THEME}{lines}\n"), &[]);
@@ -62,6 +66,7 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
         ("STICKSHIFT_TOUCH_INTERVL", "1", "STICKSHIFT_TOUCH_INTERVL in the environment: there is no such setting"),
         ("STICKSHIFT_KEYS", "hunter2", "STICKSHIFT_KEYS in the environment: key 1 has 7 characters"),
         ("STICKSHIFT_ORIGIN_SECRET", "", "STICKSHIFT_ORIGIN_SECRET in the environment is empty"),
+        ("STICKSHIFT_ROLLOUT_TABLE", "R", "STICKSHIFT_ROLLOUT_TABLE in the environment: `R` is no table's name"),
         (
             "STICKSHIFT_COLOR",
             "red;}*{color:blue",

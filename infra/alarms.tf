@@ -1,0 +1,75 @@
+resource "aws_sns_topic" "alarms" {
+  # checkov:skip=CKV_AWS_26: alarms cannot be published to a topic that is encrypted with AWS's own key
+  name = "${var.name}-alarms"
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  count = var.alarm_email == null ? 0 : 1
+
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = var.alarm_email
+}
+
+locals {
+  site = { DistributionId = aws_cloudfront_distribution.site.id, Region = "Global" }
+
+  # Limits are for five minutes.
+  alarms = merge(
+    {
+      for metric, about in {
+        LambdaExecutionError      = "The function failed or took too long: viewers get 503."
+        LambdaValidationError     = "CloudFront refused the function's answer: viewers get 502."
+        LambdaLimitExceededErrors = "The function was throttled: viewers get 503."
+      } :
+      metric => {
+        about = about, namespace = "AWS/CloudFront", dimensions = local.site, statistic = "Sum", above = 0
+      }
+    },
+    {
+      "5xxErrorRate" = {
+        about     = "More than 1 % of all answers are errors of an origin. Which version's: its stickshift_requests_total tells."
+        namespace = "AWS/CloudFront", dimensions = local.site, statistic = "Average", above = 1
+      }
+    },
+    {
+      for pair in setproduct(keys(local.tables), var.replicas) :
+      "ReplicationLatency-${pair[0]}-${pair[1]}" => {
+        about      = "Writes take more than 5 s to ${pair[1]}: sessions stick by their receipts, plans come late."
+        namespace  = "AWS/DynamoDB"
+        dimensions = { TableName = local.tables[pair[0]].name, ReceivingRegion = pair[1] }
+        statistic  = "Average"
+        above      = 5000
+      }
+    },
+    {
+      for pair in setproduct(["ReadThrottleEvents", "WriteThrottleEvents"], keys(local.tables)) :
+      "${pair[0]}-${pair[1]}" => {
+        about      = "DynamoDB throttles ${local.tables[pair[1]].name} in ${local.region}."
+        namespace  = "AWS/DynamoDB"
+        dimensions = { TableName = local.tables[pair[1]].name }
+        statistic  = "Sum"
+        above      = 0
+      }
+    },
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "alarms" {
+  for_each = local.alarms
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.about
+  namespace           = each.value.namespace
+  metric_name         = split("-", each.key)[0]
+  dimensions          = each.value.dimensions
+  statistic           = each.value.statistic
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = each.value.above
+  # No traffic is no fault.
+  treat_missing_data = "notBreaching"
+  alarm_actions      = [aws_sns_topic.alarms.arn]
+  ok_actions         = [aws_sns_topic.alarms.arn]
+}

@@ -1,0 +1,169 @@
+locals {
+  # Managed-CachingDisabled:
+  # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
+  caching_disabled = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+}
+
+# All that the function and the app read. The function sets Host; without CloudFront-Forwarded-Proto no cookie is Secure.
+resource "aws_cloudfront_origin_request_policy" "pages" {
+  name = "${var.name}-pages"
+
+  cookies_config {
+    cookie_behavior = "all"
+  }
+
+  headers_config {
+    header_behavior = "allViewerAndWhitelistCloudFront"
+
+    headers {
+      items = ["CloudFront-Forwarded-Proto"]
+    }
+  }
+
+  query_strings_config {
+    query_string_behavior = "all"
+  }
+}
+
+# Assets are the same for everybody and never change: their path names their version and content.
+resource "aws_cloudfront_cache_policy" "assets" {
+  name        = "${var.name}-assets"
+  min_ttl     = 0
+  default_ttl = 86400
+  max_ttl     = 31536000
+
+  parameters_in_cache_key_and_forwarded_to_origin {
+    enable_accept_encoding_brotli = true
+    enable_accept_encoding_gzip   = true
+
+    cookies_config {
+      cookie_behavior = "none"
+    }
+
+    headers_config {
+      header_behavior = "none"
+    }
+
+    query_strings_config {
+      query_string_behavior = "none"
+    }
+  }
+}
+
+# What the app says itself goes first.
+resource "aws_cloudfront_response_headers_policy" "security" {
+  # checkov:skip=CKV_AWS_259: HTTPS for a year, but what subdomains have is not for this site to say
+  name = "${var.name}-security"
+
+  security_headers_config {
+    content_type_options {
+      override = true
+    }
+
+    frame_options {
+      frame_option = "DENY"
+      override     = false
+    }
+
+    referrer_policy {
+      referrer_policy = "strict-origin-when-cross-origin"
+      override        = false
+    }
+
+    strict_transport_security {
+      access_control_max_age_sec = 31536000
+      override                   = false
+    }
+  }
+}
+
+resource "aws_cloudfront_distribution" "site" {
+  # checkov:skip=CKV_AWS_68: a firewall is for whoever wants to pay for one; so is CKV2_AWS_47, its rule for Log4j
+  # checkov:skip=CKV2_AWS_47: as above
+  # checkov:skip=CKV_AWS_86: access logs need a bucket and a retention of one's own choice
+  # checkov:skip=CKV_AWS_174: CloudFront's own domain has no choice of TLS; one's own has TLS 1.2 at least
+  # checkov:skip=CKV_AWS_305: the app serves /
+  # checkov:skip=CKV_AWS_310: another version is no fallback: sessions must not move
+  # checkov:skip=CKV_AWS_374: for viewers everywhere
+  # checkov:skip=CKV2_AWS_42: see var.domain
+  enabled         = true
+  comment         = "${var.name}: sticky canary releases"
+  is_ipv6_enabled = true
+  http_version    = "http2and3"
+  price_class     = var.price_class
+  aliases         = var.domain == null ? [] : [var.domain.name]
+
+  # The function replaces it for each request; it resolves always, and stands in when the function fails.
+  origin {
+    origin_id   = "stable"
+    domain_name = aws_eip.versions[var.stable].public_dns
+
+    custom_origin_config {
+      http_port                = local.port
+      https_port               = 443
+      origin_protocol_policy   = "http-only"
+      origin_ssl_protocols     = ["TLSv1.2"]
+      origin_keepalive_timeout = 60
+    }
+
+    custom_header {
+      name  = "x-origin-verify"
+      value = local.origin_secret
+    }
+  }
+
+  default_cache_behavior {
+    target_origin_id           = "stable"
+    allowed_methods            = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+    cached_methods             = ["GET", "HEAD"]
+    viewer_protocol_policy     = "redirect-to-https"
+    cache_policy_id            = local.caching_disabled
+    origin_request_policy_id   = aws_cloudfront_origin_request_policy.pages.id
+    response_headers_policy_id = aws_cloudfront_response_headers_policy.security.id
+
+    lambda_function_association {
+      event_type = "origin-request"
+      lambda_arn = aws_lambda_function.edge.qualified_arn
+    }
+  }
+
+  ordered_cache_behavior {
+    path_pattern               = "/_v/*"
+    target_origin_id           = "stable"
+    allowed_methods            = ["GET", "HEAD"]
+    cached_methods             = ["GET", "HEAD"]
+    compress                   = true
+    viewer_protocol_policy     = "redirect-to-https"
+    cache_policy_id            = aws_cloudfront_cache_policy.assets.id
+    response_headers_policy_id = aws_cloudfront_response_headers_policy.security.id
+
+    lambda_function_association {
+      event_type = "origin-request"
+      lambda_arn = aws_lambda_function.edge.qualified_arn
+    }
+  }
+
+  # CloudFront would keep an error for ten seconds, whatever its Cache-Control, and give it to viewers of every version.
+  # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-expiration.html
+  dynamic "custom_error_response" {
+    for_each = [400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504]
+
+    content {
+      error_code            = custom_error_response.value
+      error_caching_min_ttl = 0
+    }
+  }
+
+  restrictions {
+    geo_restriction {
+      restriction_type = "none"
+    }
+  }
+
+  viewer_certificate {
+    cloudfront_default_certificate = var.domain == null
+    acm_certificate_arn            = one(var.domain[*].certificate_arn)
+    ssl_support_method             = var.domain == null ? null : "sni-only"
+    minimum_protocol_version       = var.domain == null ? "TLSv1" : "TLSv1.2_2021"
+  }
+}

@@ -1,0 +1,160 @@
+data "aws_ec2_instance_type" "types" {
+  for_each = local.instance_types
+
+  instance_type = each.key
+}
+
+locals {
+  architectures = {
+    for name, type in data.aws_ec2_instance_type.types :
+    name => contains(type.supported_architectures, "arm64") ? "arm64" : "x86_64"
+  }
+}
+
+# Amazon Linux 2023, as of now.
+data "aws_ssm_parameter" "ami" {
+  for_each = toset(values(local.architectures))
+
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${each.key}"
+}
+
+resource "aws_instance" "versions" {
+  # checkov:skip=CKV_AWS_126: the app has metrics of its own
+  for_each = var.versions
+
+  ami                    = data.aws_ssm_parameter.ami[local.architectures[each.value.instance_type]].insecure_value
+  instance_type          = each.value.instance_type
+  subnet_id              = aws_subnet.origins.id
+  vpc_security_group_ids = [aws_security_group.origins.id]
+  iam_instance_profile   = aws_iam_instance_profile.versions[each.key].name
+  ebs_optimized          = true
+
+  user_data_replace_on_change = true
+  user_data = templatefile("${path.module}/user-data.sh.tftpl", {
+    image    = "${aws_ecr_repository.app.repository_url}:${each.value.image_tag}"
+    registry = split("/", aws_ecr_repository.app.repository_url)[0]
+    region   = local.region
+    secrets = {
+      STICKSHIFT_KEYS          = aws_ssm_parameter.keys.name
+      STICKSHIFT_ORIGIN_SECRET = aws_ssm_parameter.origin_secret.name
+    }
+    environment = {
+      AWS_REGION                         = local.region
+      STICKSHIFT_SESSIONS_TABLE          = var.tables.sessions
+      STICKSHIFT_ROLLOUT_TABLE           = var.tables.rollout
+      STICKSHIFT_SESSION_SECONDS         = var.settings.session_seconds
+      STICKSHIFT_TOUCH_INTERVAL_SECONDS  = var.settings.touch_interval_seconds
+      STICKSHIFT_TRUST_WINDOW_SECONDS    = var.settings.trust_window_seconds
+      STICKSHIFT_CLOCK_ALLOWANCE_SECONDS = var.settings.clock_allowance_seconds
+      STICKSHIFT_ACCEPT_BARE_TOKENS      = var.settings.accept_bare_tokens
+      STICKSHIFT_PLAN_TTL_SECONDS        = var.settings.plan_ttl_seconds
+    }
+  })
+
+  metadata_options {
+    http_tokens = "required"
+    # The container shares the host's network, so one hop is enough.
+    http_put_response_hop_limit = 1
+  }
+
+  root_block_device {
+    encrypted   = true
+    volume_type = "gp3"
+  }
+
+  tags        = { Name = "${var.name}-version-${each.key}" }
+  volume_tags = { Name = "${var.name}-version-${each.key}", Application = var.name }
+
+  lifecycle {
+    # A newer Amazon Linux is no reason to end sessions: it comes with the next replacement.
+    ignore_changes = [ami]
+  }
+}
+
+# Its name is the origin's, and outlives the instance.
+resource "aws_eip" "versions" {
+  # checkov:skip=CKV2_AWS_19: aws_eip_association.versions binds it
+  for_each = var.versions
+
+  domain = "vpc"
+  tags   = { Name = "${var.name}-version-${each.key}" }
+}
+
+resource "aws_eip_association" "versions" {
+  for_each = var.versions
+
+  allocation_id = aws_eip.versions[each.key].id
+  instance_id   = aws_instance.versions[each.key].id
+}
+
+resource "aws_iam_instance_profile" "versions" {
+  for_each = var.versions
+
+  name = "${var.name}-version-${each.key}"
+  role = aws_iam_role.versions[each.key].name
+}
+
+resource "aws_iam_role" "versions" {
+  for_each = var.versions
+
+  name = "${var.name}-version-${each.key}"
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "ec2.amazonaws.com" } }]
+  })
+}
+
+resource "aws_iam_role_policy" "versions" {
+  # checkov:skip=CKV_AWS_290: logging in to ECR and Session Manager know no resources
+  # checkov:skip=CKV_AWS_355: as above
+  for_each = var.versions
+
+  name = "version"
+  role = aws_iam_role.versions[each.key].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Sessions"
+        Effect   = "Allow"
+        Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+        Resource = aws_dynamodb_table.tables["sessions"].arn
+      },
+      {
+        # The plan itself is the operator's.
+        Sid       = "Pulses"
+        Effect    = "Allow"
+        Action    = "dynamodb:PutItem"
+        Resource  = aws_dynamodb_table.tables["rollout"].arn
+        Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${each.key}"] } }
+      },
+      {
+        Sid      = "Secrets"
+        Effect   = "Allow"
+        Action   = "ssm:GetParameter"
+        Resource = [aws_ssm_parameter.keys.arn, aws_ssm_parameter.origin_secret.arn]
+      },
+      {
+        Sid      = "Image"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = aws_ecr_repository.app.arn
+      },
+      {
+        # What Session Manager needs, and no more:
+        # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+        Sid    = "LoginAndSessionManager"
+        Effect = "Allow"
+        Action = [
+          "ecr:GetAuthorizationToken",
+          "ssm:UpdateInstanceInformation",
+          "ssmmessages:CreateControlChannel",
+          "ssmmessages:CreateDataChannel",
+          "ssmmessages:OpenControlChannel",
+          "ssmmessages:OpenDataChannel",
+        ]
+        Resource = "*"
+      },
+    ]
+  })
+}

@@ -1,0 +1,29 @@
+resource "random_id" "key" {
+  byte_length = 32
+}
+
+resource "random_id" "origin_secret" {
+  byte_length = 32
+}
+
+locals {
+  keys          = sensitive(coalesce(var.keys, random_id.key.hex))
+  origin_secret = sensitive(random_id.origin_secret.hex)
+}
+
+# What instances read when they start, and is in no user data.
+resource "aws_ssm_parameter" "keys" {
+  # checkov:skip=CKV_AWS_337: encrypted with the account's own key for parameters
+  name        = "/${var.name}/keys"
+  description = "Keys of the receipts: the first signs, all verify"
+  type        = "SecureString"
+  value       = local.keys
+}
+
+resource "aws_ssm_parameter" "origin_secret" {
+  # checkov:skip=CKV_AWS_337: as above
+  name        = "/${var.name}/origin-secret"
+  description = "What CloudFront tells the origins in x-origin-verify"
+  type        = "SecureString"
+  value       = local.origin_secret
+}
