@@ -62,8 +62,7 @@ resource "aws_instance" "versions" {
     volume_type = "gp3"
   }
 
-  tags        = { Name = "${var.name}-version-${each.key}" }
-  volume_tags = { Name = "${var.name}-version-${each.key}", Application = var.name }
+  tags = { Name = "${var.name}-version-${each.key}" }
 
   lifecycle {
     # A newer Amazon Linux is no reason to end sessions: it comes with the next replacement.
@@ -85,6 +84,9 @@ resource "aws_eip_association" "versions" {
 
   allocation_id = aws_eip.versions[each.key].id
   instance_id   = aws_instance.versions[each.key].id
+
+  # Which does not go while addresses are bound.
+  depends_on = [aws_internet_gateway.origins]
 }
 
 resource "aws_iam_instance_profile" "versions" {

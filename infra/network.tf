@@ -16,6 +16,10 @@ data "aws_ec2_instance_type_offerings" "zones" {
   }
 }
 
+locals {
+  zones = sort(setintersection([for zones in data.aws_ec2_instance_type_offerings.zones : zones.locations]...))
+}
+
 data "aws_ec2_managed_prefix_list" "cloudfront" {
   name = "com.amazonaws.global.cloudfront.origin-facing"
 }
@@ -43,13 +47,18 @@ resource "aws_internet_gateway" "origins" {
 resource "aws_subnet" "origins" {
   vpc_id            = aws_vpc.origins.id
   cidr_block        = aws_vpc.origins.cidr_block
-  availability_zone = sort(setintersection([for zones in data.aws_ec2_instance_type_offerings.zones : zones.locations]...))[0]
+  availability_zone = try(local.zones[0], null)
 
   tags = { Name = var.name }
 
   lifecycle {
     # Zones come and go in the answer; the subnet stays.
     ignore_changes = [availability_zone]
+
+    precondition {
+      condition     = length(local.zones) > 0
+      error_message = "No availability zone of ${local.region} has all of ${join(", ", local.instance_types)}: choose other instance types."
+    }
   }
 }
 

@@ -32,6 +32,11 @@ output "push" {
   ))
 }
 
+output "origins" {
+  description = "Where each version is, for the plan."
+  value       = { for code, version in local.first_plan : code => "${version.domain}:${local.port}" }
+}
+
 output "instances" {
   description = "The instances by version, for: aws ssm start-session --region us-east-1 --target ID"
   value       = { for code, instance in aws_instance.versions : code => instance.id }

@@ -47,7 +47,6 @@ resource "aws_dynamodb_table" "tables" {
     content {
       region_name            = replica.value
       point_in_time_recovery = var.point_in_time_recovery
-      propagate_tags         = true
     }
   }
 }

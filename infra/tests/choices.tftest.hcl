@@ -143,3 +143,21 @@ run "a_version_with_a_bad_name" {
 
   expect_failures = [var.versions]
 }
+
+run "instance_types_that_no_zone_has" {
+  command = plan
+
+  variables {
+    versions = {
+      "1" = { image_tag = "version1", weight = 100 }
+      "2" = { image_tag = "version2", instance_type = "t3.nano" }
+    }
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["t3.nano"]
+    values = { locations = ["us-east-1a"] }
+  }
+
+  expect_failures = [aws_subnet.origins]
+}
