@@ -14,7 +14,8 @@ resource "aws_sns_topic_subscription" "email" {
 locals {
   site = { DistributionId = aws_cloudfront_distribution.site.id, Region = "Global" }
 
-  # Limits are for five minutes.
+  # Limits are for five minutes. An alarm sees the metrics of its own region alone: a replica that throttles the
+  # function's reads in another is in the function's log there.
   alarms = merge(
     {
       for metric, about in {
@@ -23,11 +24,12 @@ locals {
         LambdaLimitExceededErrors = "The function was throttled: viewers get 503."
       } :
       metric => {
-        about = about, namespace = "AWS/CloudFront", dimensions = local.site, statistic = "Sum", above = 0
+        metric = metric, about = about, namespace = "AWS/CloudFront", dimensions = local.site, statistic = "Sum", above = 0
       }
     },
     {
       "5xxErrorRate" = {
+        metric    = "5xxErrorRate"
         about     = "More than 1 % of all answers are errors of an origin. Which version's: its stickshift_requests_total tells."
         namespace = "AWS/CloudFront", dimensions = local.site, statistic = "Average", above = 1
       }
@@ -35,6 +37,7 @@ locals {
     {
       for pair in setproduct(keys(local.tables), var.replicas) :
       "ReplicationLatency-${pair[0]}-${pair[1]}" => {
+        metric     = "ReplicationLatency"
         about      = "Writes take more than 5 s to ${pair[1]}: sessions stick by their receipts, plans come late."
         namespace  = "AWS/DynamoDB"
         dimensions = { TableName = local.tables[pair[0]].name, ReceivingRegion = pair[1] }
@@ -45,6 +48,7 @@ locals {
     {
       for pair in setproduct(["ReadThrottleEvents", "WriteThrottleEvents"], keys(local.tables)) :
       "${pair[0]}-${pair[1]}" => {
+        metric     = pair[0]
         about      = "DynamoDB throttles ${local.tables[pair[1]].name} in ${local.region}."
         namespace  = "AWS/DynamoDB"
         dimensions = { TableName = local.tables[pair[1]].name }
@@ -61,7 +65,7 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = each.value.about
   namespace           = each.value.namespace
-  metric_name         = split("-", each.key)[0]
+  metric_name         = each.value.metric
   dimensions          = each.value.dimensions
   statistic           = each.value.statistic
   period              = 300

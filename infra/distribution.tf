@@ -146,7 +146,7 @@ resource "aws_cloudfront_distribution" "site" {
   # CloudFront would keep an error for ten seconds, whatever its Cache-Control, and give it to viewers of every version.
   # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-expiration.html
   dynamic "custom_error_response" {
-    for_each = [400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504]
+    for_each = [400, 403, 404, 405, 414, 500, 501, 502, 503, 504]
 
     content {
       error_code            = custom_error_response.value

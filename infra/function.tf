@@ -42,7 +42,7 @@ resource "aws_lambda_function" "edge" {
   description   = "Sticks sessions to their version and rolls new ones by weight"
   role          = aws_iam_role.edge.arn
 
-  filename         = "${path.module}/build/stickshift-edge.zip"
+  filename         = "${path.module}/${data.external.bundle.result.zip}"
   source_code_hash = data.external.bundle.result.sha256
   handler          = "index.handler"
   runtime          = var.function_runtime
@@ -69,7 +69,8 @@ resource "aws_iam_role" "edge" {
 }
 
 locals {
-  account = "${data.aws_partition.current.partition}:%s:%s:${data.aws_caller_identity.current.account_id}"
+  # Service, region, resource.
+  arn = "arn:${data.aws_partition.current.partition}:%s:%s:${data.aws_caller_identity.current.account_id}:%s"
 }
 
 resource "aws_iam_role_policy" "edge" {
@@ -84,7 +85,7 @@ resource "aws_iam_role_policy" "edge" {
         Action = ["dynamodb:BatchGetItem", "dynamodb:GetItem"]
         Resource = [
           for pair in setproduct(concat([local.region], sort(var.replicas)), [var.tables.sessions, var.tables.rollout]) :
-          "arn:${format(local.account, "dynamodb", pair[0])}:table/${pair[1]}"
+          format(local.arn, "dynamodb", pair[0], "table/${pair[1]}")
         ]
       },
       {
@@ -92,7 +93,7 @@ resource "aws_iam_role_policy" "edge" {
         Sid      = "Logs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = "arn:${format(local.account, "logs", "*")}:log-group:/aws/lambda/${local.region}.${var.name}-edge*"
+        Resource = format(local.arn, "logs", "*", "log-group:/aws/lambda/${local.region}.${var.name}-edge*")
       },
     ]
   })

@@ -64,9 +64,17 @@ resource "aws_instance" "versions" {
 
   tags = { Name = "${var.name}-version-${each.key}" }
 
+  # What user data and the agent of Systems Manager need at once.
+  depends_on = [aws_iam_role_policy.versions, aws_route_table_association.origins]
+
   lifecycle {
     # A newer Amazon Linux is no reason to end sessions: it comes with the next replacement.
     ignore_changes = [ami]
+
+    precondition {
+      condition     = contains(data.aws_ec2_instance_type_offerings.zones[each.value.instance_type].locations, aws_subnet.origins.availability_zone)
+      error_message = "There is no ${each.value.instance_type} in ${aws_subnet.origins.availability_zone}, where the subnet is: choose another instance type."
+    }
   }
 }
 

@@ -1,14 +1,15 @@
-resource "random_id" "key" {
-  byte_length = 32
+# Not random_id: Terraform prints ids, and its is the secret.
+resource "random_bytes" "key" {
+  length = 32
 }
 
-resource "random_id" "origin_secret" {
-  byte_length = 32
+resource "random_bytes" "origin_secret" {
+  length = 32
 }
 
 locals {
-  keys          = sensitive(coalesce(var.keys, random_id.key.hex))
-  origin_secret = sensitive(random_id.origin_secret.hex)
+  keys          = coalesce(var.keys, random_bytes.key.hex)
+  origin_secret = random_bytes.origin_secret.hex
 }
 
 # What instances read when they start, and is in no user data.

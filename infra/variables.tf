@@ -1,18 +1,19 @@
 variable "name" {
-  description = "What everything is called, and the start of every name: 1 to 32 of a-z, 0-9 and -."
+  description = "What everything but the tables is called, and the start of every name: 2 to 32 of a-z, 0-9 and single -."
   type        = string
   default     = "stickshift"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,31}$", var.name))
-    error_message = "It takes 1 to 32 of a-z, 0-9 and -, a letter first."
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) >= 2 && length(var.name) <= 32 && !can(regex("^(aws|ssm)", var.name))
+    error_message = "It takes 2 to 32 of a-z, 0-9 and single -, a letter first, and no aws or ssm at the start."
   }
 }
 
 variable "versions" {
   description = <<-EOT
     The versions of the app by their VERSION_CODE: the tag of each one's image, its share of new sessions in the first
-    plan, in percent with two decimals (0: staged), and its EC2 instance's type. Shares count once only: from then on the
+    plan, in percent with two decimals (0: staged), and its EC2 instance's type, of any
+    generation since t3. Shares count once only: from then on the
     plan is changed in the rollout table.
   EOT
   type = map(object({
@@ -74,7 +75,7 @@ variable "point_in_time_recovery" {
 }
 
 variable "deletion_protection" {
-  description = "Whether DynamoDB refuses to delete the tables."
+  description = "Whether DynamoDB refuses to delete the tables in us-east-1. Their replicas it deletes."
   type        = bool
   default     = true
 }

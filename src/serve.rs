@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, middleware, web};
 
 use crate::dynamodb::DynamoDb;
@@ -82,8 +83,8 @@ pub fn start(listener: TcpListener, settings: Settings, dynamodb: DynamoDb) -> s
                     .default_service(web::to(page::method_not_allowed)),
             )
             .route("/healthz", web::get().to(health::alive))
-            .route("/readyz", web::get().to(health::ready))
-            .route("/metrics", web::get().to(health::metrics))
+            .service(web::resource("/readyz").guard(fn_guard(guard::is_past_edge)).get(health::ready))
+            .service(web::resource("/metrics").guard(fn_guard(guard::is_past_edge)).get(health::metrics))
             .route("/_v/{version}/{file}", web::get().to(assets::asset))
             .default_service(web::to(page::not_found))
     });

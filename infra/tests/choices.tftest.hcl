@@ -161,3 +161,13 @@ run "instance_types_that_no_zone_has" {
 
   expect_failures = [aws_subnet.origins]
 }
+
+run "a_name_that_ecr_refuses" {
+  command = plan
+
+  variables {
+    name = "stick--shift"
+  }
+
+  expect_failures = [var.name]
+}

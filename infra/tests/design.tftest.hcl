@@ -15,6 +15,22 @@ mock_provider "time" {
   source = "./tests/mocks"
 }
 
+# Not all alike, or one could stand for the other unnoticed.
+override_resource {
+  target = aws_eip.versions["2"]
+  values = { public_dns = "ec2-192-0-2-2.compute-1.amazonaws.com" }
+}
+
+override_resource {
+  target = random_bytes.origin_secret
+  values = { hex = "0419100419100419100419100419100419100419100419100419100419100419" }
+}
+
+override_resource {
+  target = aws_ssm_parameter.origin_secret
+  values = { arn = "arn:aws:ssm:us-east-1:123456789012:parameter/stickshift/origin-secret" }
+}
+
 run "tables" {
   assert {
     condition     = alltrue([for table in aws_dynamodb_table.tables : table.ttl[0].attribute_name == "expiration" && table.ttl[0].enabled])
@@ -48,7 +64,7 @@ run "first_plan" {
       version => [planned.M.weight_basis_points.N, planned.M.state.S, planned.M.origin.M.domain.S, planned.M.origin.M.port.N]
       } == {
       "1" = ["9000", "live", "ec2-192-0-2-1.compute-1.amazonaws.com", "8000"]
-      "2" = ["1000", "live", "ec2-192-0-2-1.compute-1.amazonaws.com", "8000"]
+      "2" = ["1000", "live", "ec2-192-0-2-2.compute-1.amazonaws.com", "8000"]
     }
     error_message = "The first plan has every version, its weight and its Elastic IP's name."
   }
@@ -60,7 +76,11 @@ run "first_plan" {
     error_message = "The plan in force and its history have the keys that function and operator read."
   }
   assert {
-    condition     = jsondecode(data.external.bundle.query.config).plan.versions["2"].weight_basis_points == 1000
+    condition = jsondecode(nonsensitive(data.external.bundle.query.config)).plan.versions["2"] == {
+      weight_basis_points = 1000
+      state               = "live"
+      origin              = { domain = "ec2-192-0-2-2.compute-1.amazonaws.com", port = 8000, protocol = "http" }
+    }
     error_message = "The function's own plan is the first one."
   }
 }
@@ -87,7 +107,10 @@ run "instances" {
     error_message = "User data starts the version's image, with its tables, and asks for the secrets."
   }
   assert {
-    condition     = !anytrue([for instance in aws_instance.versions : strcontains(instance.user_data, random_id.key.hex)])
+    condition = !anytrue([
+      for pair in setproduct(values(aws_instance.versions)[*].user_data, nonsensitive([random_bytes.key.hex, random_bytes.origin_secret.hex])) :
+      strcontains(pair[0], pair[1])
+    ])
     error_message = "No secret is in user data."
   }
   assert {
@@ -112,6 +135,9 @@ run "instances" {
         Sid       = "Pulses", Effect = "Allow", Resource = aws_dynamodb_table.tables["rollout"].arn, Action = "dynamodb:PutItem"
         Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${code}"] } }
       } &&
+      toset({ for statement in jsondecode(role.policy).Statement : statement.Sid => statement }["Secrets"].Resource) == toset([
+        aws_ssm_parameter.keys.arn, aws_ssm_parameter.origin_secret.arn
+      ]) && aws_ssm_parameter.keys.arn != aws_ssm_parameter.origin_secret.arn &&
       length([for statement in jsondecode(role.policy).Statement : statement if strcontains(jsonencode(statement.Action), "dynamodb:")]) == 2
     ])
     error_message = "A version writes sessions and its own pulses, and no plan."
@@ -143,7 +169,7 @@ run "function" {
     error_message = "It only reads."
   }
   assert {
-    condition     = jsondecode(data.external.bundle.query.config).keys == random_id.key.hex && nonsensitive(aws_ssm_parameter.keys.value) == random_id.key.hex
+    condition     = jsondecode(data.external.bundle.query.config).keys == random_bytes.key.hex && nonsensitive(aws_ssm_parameter.keys.value) == random_bytes.key.hex
     error_message = "Function and versions have the same keys."
   }
   assert {
@@ -192,9 +218,9 @@ run "distribution" {
   assert {
     condition = alltrue([
       for origin in aws_cloudfront_distribution.site.origin :
-      toset(origin.custom_header) == toset([{ name = "x-origin-verify", value = random_id.origin_secret.hex }]) &&
+      toset(origin.custom_header) == toset([{ name = "x-origin-verify", value = random_bytes.origin_secret.hex }]) &&
       origin.domain_name == "ec2-192-0-2-1.compute-1.amazonaws.com" && origin.custom_origin_config[0].http_port == 8000
-    ]) && nonsensitive(aws_ssm_parameter.origin_secret.value) == random_id.origin_secret.hex
+    ]) && nonsensitive(aws_ssm_parameter.origin_secret.value) == random_bytes.origin_secret.hex
     error_message = "CloudFront tells the origins the secret that the versions ask for."
   }
   assert {

@@ -15,6 +15,9 @@ use stickshift_edge::{CustomOrigin, Replicas};
 use super::until_told_to_stop;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Keys, intervals and the tables' names come from the environment, as the versions' do: STICKSHIFT_KEYS and others."
+)]
 pub(crate) struct Edge {
     /// Where CloudFront listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -83,7 +86,8 @@ pub(super) fn parse_weight(text: &str) -> Result<(VersionCode, Weight), String> 
     Ok((version, weight))
 }
 
-/// Plain HTTP only, which AWS's own does not take credentials over: no plan in force there is ever changed by this.
+/// Plain HTTP only, as a DynamoDB for development speaks it. AWS's own would refuse the credentials of [`DynamoDb::at`],
+/// so that no plan in force there is changed by this.
 fn parse_endpoint(text: &str) -> Result<String, String> {
     let is_http = text.strip_prefix("http://").is_some_and(|place| !place.is_empty());
     if is_http {

@@ -1,6 +1,6 @@
 //! The plan that `up` and `edge` put in force: their versions, at the weights asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use stickshift_contract::{Origin, Plan, PlannedVersion, State, VersionCode, Weight};
@@ -23,8 +23,7 @@ pub(super) fn plan(
             bail!("--weight names version {code}, but there are versions {known}");
         }
     }
-    let kept =
-        in_force.filter(|plan| plan.versions().keys().copied().eq(codes().collect::<std::collections::BTreeSet<_>>()));
+    let kept = in_force.filter(|plan| plan.versions().keys().copied().eq(codes().collect::<BTreeSet<_>>()));
     let Some(&(first, _)) = origins.first() else { bail!("there is no version to serve") };
     let stable = kept.map_or(first, Plan::stable);
     let asked = |code| weights.iter().rev().find(|(asked, _)| *asked == code).map(|(_, weight)| *weight);

@@ -1,19 +1,27 @@
 //! The tables, where no Terraform makes them.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use stickshift_edge::Tables;
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Makes both tables as `infra/tables.tf` does, unless they are there. Errors: DynamoDB does not answer, or refuses.
 pub async fn create_tables(client: &Client, tables: &Tables) -> Result<()> {
-    let existing = client.list_tables().send().await?.table_names.unwrap_or_default();
+    // No viewer waits for it, and a DynamoDB that has just started is slow. A second attempt could not tell a table that
+    // was there from one that the first has made.
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE).build();
+    let patient = Builder::new().timeout_config(timeouts).retry_config(RetryConfig::disabled());
     for (table, key_names) in [(&tables.sessions, &["token"][..]), (&tables.rollout, &["pk", "sk"])] {
-        if existing.contains(table) {
-            continue;
-        }
         let mut call = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
         for (name, key_type) in key_names.iter().zip([KeyType::Hash, KeyType::Range]) {
             let attribute = AttributeDefinition::builder().attribute_name(*name).attribute_type(ScalarAttributeType::S);
@@ -21,9 +29,16 @@ pub async fn create_tables(client: &Client, tables: &Tables) -> Result<()> {
                 .attribute_definitions(attribute.build()?)
                 .key_schema(KeySchemaElement::builder().attribute_name(*name).key_type(key_type).build()?);
         }
-        call.send().await?;
+        match call.customize().config_override(patient.clone()).send().await {
+            Ok(_) => {}
+            Err(cause) if cause.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
+                continue;
+            }
+            Err(cause) => return Err(cause.into()),
+        }
         let ttl = TimeToLiveSpecification::builder().attribute_name("expiration").enabled(true).build()?;
-        client.update_time_to_live().table_name(table).time_to_live_specification(ttl).send().await?;
+        let call = client.update_time_to_live().table_name(table).time_to_live_specification(ttl);
+        call.customize().config_override(patient.clone()).send().await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::guard::GuardContext;
 use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -57,6 +58,11 @@ pub(super) async fn guard(
 pub(super) fn route(request: &HttpRequest) -> Option<Route> {
     const ROUTE: HeaderName = HeaderName::from_static(ROUTE_HEADER);
     Route::parse(text_header(request, &ROUTE)?)
+}
+
+/// Whether a request came straight to this origin: what monitors ask is for the operator, and no page of the site.
+pub(super) fn is_past_edge(context: &GuardContext<'_>) -> bool {
+    !context.head().headers().contains_key(ROUTE_HEADER)
 }
 
 /// A header's value, if there is one and it is text.

@@ -73,6 +73,11 @@ async fn monitors_are_answered() {
     ] {
         assert!(metrics.body.lines().any(|found| found == line), "{line} is not in {}", metrics.body);
     }
+    // No page of the site: those who come through the edge find nothing there.
+    for (path, status) in [("/healthz", 200), ("/readyz", 404), ("/metrics", 404)] {
+        let page = viewer.get_with(path, &[("x-stickshift-route", "roll")]).await;
+        assert_eq!((page.status, page.body.contains("stickshift_")), (status, false), "{path}");
+    }
 }
 
 #[actix_web::test]

@@ -66,6 +66,11 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
         ("STICKSHIFT_TOUCH_INTERVL", "1", "STICKSHIFT_TOUCH_INTERVL in the environment: there is no such setting"),
         ("STICKSHIFT_KEYS", "hunter2", "STICKSHIFT_KEYS in the environment: key 1 has 7 characters"),
         ("STICKSHIFT_ORIGIN_SECRET", "", "STICKSHIFT_ORIGIN_SECRET in the environment is empty"),
+        (
+            "STICKSHIFT_ROLLOUT_TABLE",
+            "SessionsTable",
+            "ROLLOUT_TABLE in the environment: `SessionsTable` is the sessions'",
+        ),
         ("STICKSHIFT_ROLLOUT_TABLE", "R", "STICKSHIFT_ROLLOUT_TABLE in the environment: `R` is no table's name"),
         (
             "STICKSHIFT_COLOR",

@@ -75,11 +75,11 @@ mock_data "aws_ec2_managed_prefix_list" {
 
 mock_data "external" {
   defaults = {
-    result = { sha256 = "c2hhMjU2" }
+    result = { zip = "build/5a.zip", sha256 = "c2hhMjU2" }
   }
 }
 
-mock_resource "random_id" {
+mock_resource "random_bytes" {
   defaults = {
     hex = "5ec4e7005ec4e7005ec4e7005ec4e7005ec4e7005ec4e7005ec4e7005ec4e700"
   }
