@@ -46,9 +46,3 @@ output "function" {
   description = "The function's name, to delete it hours after all else."
   value       = aws_lambda_function.edge.function_name
 }
-
-output "keys" {
-  description = "The receipts' keys, for rotating them."
-  value       = local.keys
-  sensitive   = true
-}

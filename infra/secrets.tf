@@ -1,5 +1,7 @@
 # Not random_id: Terraform prints ids, and its is the secret.
-resource "random_bytes" "key" {
+resource "random_bytes" "keys" {
+  for_each = toset(var.keys)
+
   length = 32
 }
 
@@ -8,7 +10,7 @@ resource "random_bytes" "origin_secret" {
 }
 
 locals {
-  keys          = coalesce(var.keys, random_bytes.key.hex)
+  keys          = join(",", [for name in var.keys : random_bytes.keys[name].hex])
   origin_secret = random_bytes.origin_secret.hex
 }
 

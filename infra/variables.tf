@@ -97,10 +97,14 @@ variable "settings" {
 }
 
 variable "keys" {
-  description = "Keys of the receipts, separated by commas: the first signs, all verify; each at least 32 characters. Unless set, Terraform makes one."
-  type        = string
-  default     = null
-  sensitive   = true
+  description = "Names of the receipts' keys, which Terraform makes: the first signs, all verify. How to rotate them: docs/aws.md."
+  type        = list(string)
+  default     = ["1"]
+
+  validation {
+    condition     = length(var.keys) > 0 && length(distinct(var.keys)) == length(var.keys)
+    error_message = "It takes at least one name, each once."
+  }
 }
 
 variable "function_runtime" {

@@ -56,11 +56,16 @@ run "no_replicas_and_a_third_version" {
 }
 
 run "domain" {
+  override_resource {
+    target = random_bytes.keys["2"]
+    values = { hex = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" }
+  }
+
   variables {
     domain      = { name = "www.example.org", certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012" }
     price_class = "PriceClass_100"
     alarm_email = "ops@example.org"
-    keys        = "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba9876543210"
+    keys        = ["2", "1"]
   }
 
   assert {
@@ -78,8 +83,10 @@ run "domain" {
     error_message = "Alarms go to the address."
   }
   assert {
-    condition     = startswith(jsondecode(data.external.bundle.query.config).keys, "0123456789abcdef")
-    error_message = "Keys can be given."
+    condition = jsondecode(data.external.bundle.query.config).keys == join(",", [
+      "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210", random_bytes.keys["1"].hex
+    ])
+    error_message = "The first key signs, and those behind it verify."
   }
 }
 
@@ -170,4 +177,14 @@ run "a_name_that_ecr_refuses" {
   }
 
   expect_failures = [var.name]
+}
+
+run "no_key" {
+  command = plan
+
+  variables {
+    keys = []
+  }
+
+  expect_failures = [var.keys]
 }

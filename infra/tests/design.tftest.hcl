@@ -108,7 +108,7 @@ run "instances" {
   }
   assert {
     condition = !anytrue([
-      for pair in setproduct(values(aws_instance.versions)[*].user_data, nonsensitive([random_bytes.key.hex, random_bytes.origin_secret.hex])) :
+      for pair in setproduct(values(aws_instance.versions)[*].user_data, nonsensitive([random_bytes.keys["1"].hex, random_bytes.origin_secret.hex])) :
       strcontains(pair[0], pair[1])
     ])
     error_message = "No secret is in user data."
@@ -169,7 +169,7 @@ run "function" {
     error_message = "It only reads."
   }
   assert {
-    condition     = jsondecode(data.external.bundle.query.config).keys == random_bytes.key.hex && nonsensitive(aws_ssm_parameter.keys.value) == random_bytes.key.hex
+    condition     = jsondecode(data.external.bundle.query.config).keys == random_bytes.keys["1"].hex && nonsensitive(aws_ssm_parameter.keys.value) == random_bytes.keys["1"].hex
     error_message = "Function and versions have the same keys."
   }
   assert {
