@@ -177,7 +177,10 @@ impl<'a> Values<'a> {
                 .find(|setting| cause.to_string().contains(&format!("`{}`", setting.name.to_lowercase())));
             match name {
                 Some(setting) => anyhow!("{}: {cause}", self.place(setting.name)),
-                None => anyhow!(cause).context("could not read the settings"),
+                None => anyhow!(cause).context(match self.theme_file {
+                    Some(path) => format!("could not read the settings of {}", path.display()),
+                    None => "could not read the settings in the environment".to_owned(),
+                }),
             }
         })
     }
@@ -190,10 +193,11 @@ impl<'a> Values<'a> {
                 let known = SETTINGS.map(|setting| setting.name).join(", ");
                 bail!("{}: there is no such setting; there are {known}", self.place(name));
             };
-            if setting.is_secret && self.file.0.contains_key(name) {
+            if let Some(path) = self.theme_file.filter(|_| setting.is_secret && self.file.0.contains_key(name)) {
                 bail!(
-                    "{}: a secret does not belong in a file that is built into an image; set {PREFIX}_{} instead",
-                    self.place(name),
+                    "{} in {}: a secret does not belong in a file that is built into an image; set {PREFIX}_{} instead",
+                    setting.name,
+                    path.display(),
                     setting.name
                 );
             }
@@ -203,12 +207,11 @@ impl<'a> Values<'a> {
 
     /// The variable or the file that a setting comes from.
     fn place(&self, name: &str) -> String {
-        let upper = name.to_uppercase();
         match self.theme_file {
             Some(path) if !self.environment.0.contains_key(&name.to_lowercase()) => {
-                format!("{upper} in {}", path.display())
+                format!("{} in {}", name.to_uppercase(), path.display())
             }
-            _ => format!("{PREFIX}_{upper} in the environment"),
+            _ => format!("{PREFIX}_{} in the environment", name.to_uppercase()),
         }
     }
 }

@@ -82,6 +82,8 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
         assert!(refusal.contains(says), "{says} is not in {refusal}");
         assert!(!refusal.contains("hunter2"), "{refusal}");
     }
+    let both = refusal(&format!("{THEME}KEYS = \"x\"\n"), &[("STICKSHIFT_KEYS", "0123456789abcdef0123456789abcdef")]);
+    assert!(both.contains("KEYS in theme.toml: a secret does not belong in a file"), "{both}");
     let missing = refusal(&THEME.replace("COLOR = \"#255\"\n", ""), &[]);
     assert!(missing.contains("COLOR in theme.toml is missing"), "{missing}");
 }
