@@ -3,18 +3,10 @@ data "external" "bundle" {
   program = ["${path.module}/bundle"]
 
   query = {
-    config = jsonencode({
+    config = jsonencode(merge(local.shared_settings, {
       format                   = 1
-      replicas                 = [for region in concat([local.region], sort(var.replicas)) : { region = region }]
-      sessions_table           = var.tables.sessions
-      rollout_table            = var.tables.rollout
+      replicas                 = [for region in local.regions : { region = region }]
       keys                     = local.keys
-      accept_bare_tokens       = var.settings.accept_bare_tokens
-      session_seconds          = var.settings.session_seconds
-      touch_interval_seconds   = var.settings.touch_interval_seconds
-      trust_window_seconds     = var.settings.trust_window_seconds
-      clock_allowance_seconds  = var.settings.clock_allowance_seconds
-      plan_ttl_seconds         = var.settings.plan_ttl_seconds
       hedge_delay_milliseconds = var.settings.hedge_delay_milliseconds
       deadline_milliseconds    = var.settings.deadline_milliseconds
       keep_viewer_host         = var.settings.keep_viewer_host
@@ -28,7 +20,7 @@ data "external" "bundle" {
           }
         }
       }
-    })
+    }))
   }
 }
 
@@ -84,7 +76,7 @@ resource "aws_iam_role_policy" "edge" {
         Effect = "Allow"
         Action = ["dynamodb:BatchGetItem", "dynamodb:GetItem"]
         Resource = [
-          for pair in setproduct(concat([local.region], sort(var.replicas)), [var.tables.sessions, var.tables.rollout]) :
+          for pair in setproduct(local.regions, [var.tables.sessions, var.tables.rollout]) :
           format(local.arn, "dynamodb", pair[0], "table/${pair[1]}")
         ]
       },

@@ -9,3 +9,7 @@ resource "aws_ecr_repository" "app" {
     scan_on_push = true
   }
 }
+
+locals {
+  registry = split("/", aws_ecr_repository.app.repository_url)[0]
+}

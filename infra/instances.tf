@@ -32,23 +32,16 @@ resource "aws_instance" "versions" {
   user_data_replace_on_change = true
   user_data = templatefile("${path.module}/user-data.sh.tftpl", {
     image    = "${aws_ecr_repository.app.repository_url}:${each.value.image_tag}"
-    registry = split("/", aws_ecr_repository.app.repository_url)[0]
+    registry = local.registry
     region   = local.region
     secrets = {
       STICKSHIFT_KEYS          = aws_ssm_parameter.keys.name
       STICKSHIFT_ORIGIN_SECRET = aws_ssm_parameter.origin_secret.name
     }
-    environment = {
-      AWS_REGION                         = local.region
-      STICKSHIFT_SESSIONS_TABLE          = var.tables.sessions
-      STICKSHIFT_ROLLOUT_TABLE           = var.tables.rollout
-      STICKSHIFT_SESSION_SECONDS         = var.settings.session_seconds
-      STICKSHIFT_TOUCH_INTERVAL_SECONDS  = var.settings.touch_interval_seconds
-      STICKSHIFT_TRUST_WINDOW_SECONDS    = var.settings.trust_window_seconds
-      STICKSHIFT_CLOCK_ALLOWANCE_SECONDS = var.settings.clock_allowance_seconds
-      STICKSHIFT_ACCEPT_BARE_TOKENS      = var.settings.accept_bare_tokens
-      STICKSHIFT_PLAN_TTL_SECONDS        = var.settings.plan_ttl_seconds
-    }
+    environment = merge(
+      { AWS_REGION = local.region },
+      { for name, value in local.shared_settings : "STICKSHIFT_${upper(name)}" => value },
+    )
   })
 
   metadata_options {

@@ -21,7 +21,7 @@ output "repository" {
 output "push" {
   description = "Makes and pushes the image of every version, in the repository's root: terraform output -raw push | bash"
   value = join("\n", concat(
-    ["set -e", "aws ecr get-login-password --region ${local.region} | docker login --username AWS --password-stdin ${split("/", aws_ecr_repository.app.repository_url)[0]}"],
+    ["set -e", "aws ecr get-login-password --region ${local.region} | docker login --username AWS --password-stdin ${local.registry}"],
     flatten([
       for code, version in var.versions : [
         "docker build --platform linux/${local.architectures[version.instance_type] == "arm64" ? "arm64" : "amd64"} --build-arg VERSION=version${code} --build-arg REVISION=$(git rev-parse HEAD) --tag ${aws_ecr_repository.app.repository_url}:${version.image_tag} .",

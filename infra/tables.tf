@@ -4,6 +4,9 @@ locals {
     sessions = { name = var.tables.sessions, hash_key = "token", range_key = null }
     rollout  = { name = var.tables.rollout, hash_key = "pk", range_key = "sk" }
   }
+
+  # Where they are.
+  regions = concat([local.region], sort(var.replicas))
 }
 
 resource "aws_dynamodb_table" "tables" {

@@ -12,9 +12,8 @@ variable "name" {
 variable "versions" {
   description = <<-EOT
     The versions of the app by their VERSION_CODE: the tag of each one's image, its share of new sessions in the first
-    plan, in percent with two decimals (0: staged), and its EC2 instance's type, of any
-    generation since t3. Shares count once only: from then on the
-    plan is changed in the rollout table.
+    plan, in percent with two decimals (0: staged), and its EC2 instance's type, of any generation since t3. Shares count
+    once only: from then on the plan is changed in the rollout table.
   EOT
   type = map(object({
     image_tag     = string

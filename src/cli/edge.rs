@@ -9,7 +9,7 @@ use stickshift::dynamodb::DynamoDb;
 use stickshift::listener::bind;
 use stickshift::local::{EdgeConfig, LocalEdge, SharedRng, create_tables};
 use stickshift::settings::SharedSettings;
-use stickshift_contract::{Origin, Protocol, VersionCode, Weight};
+use stickshift_contract::{Origin, Plan, PlannedVersion, Protocol, VersionCode, Weight};
 use stickshift_edge::{CustomOrigin, Replicas};
 
 use super::until_told_to_stop;
@@ -61,14 +61,19 @@ pub(crate) async fn edge(arguments: Edge) -> Result<()> {
     let edge = LocalEdge::start(listener, config).await?;
     info!("CloudFront is served on http://{}", edge.address);
     for (code, planned) in edge.plan.versions() {
-        let stable = if edge.plan.stable() == *code { ", stable" } else { "" };
         let Origin { domain, port, .. } = &planned.origin;
-        info!("version {code} at {domain}:{port}: {}{stable}, {} % of new sessions", planned.state, planned.weight);
+        info!("version {code} at {domain}:{port}: {}", standing(&edge.plan, *code, planned));
     }
     until_told_to_stop().await?;
     info!("stopping: finishing what is in flight");
     edge.stop().await;
     Ok(())
+}
+
+/// How a version stands in a plan, such as `live, stable, 90.00 % of new sessions`.
+pub(super) fn standing(plan: &Plan, code: VersionCode, planned: &PlannedVersion) -> String {
+    let stable = if plan.stable() == code { ", stable" } else { "" };
+    format!("{}{stable}, {} % of new sessions", planned.state, planned.weight)
 }
 
 fn parse_origin(text: &str) -> Result<(VersionCode, Origin), String> {

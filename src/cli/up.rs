@@ -11,7 +11,7 @@ use stickshift::settings::Settings;
 use stickshift_contract::{VersionCode, Weight};
 use stickshift_edge::{CustomOrigin, Replicas};
 
-use super::edge::parse_weight;
+use super::edge::{parse_weight, standing};
 use super::until_told_to_stop;
 
 #[derive(Debug, Args)]
@@ -88,8 +88,7 @@ fn overview(road: &Road, data_dir: &Path) -> String {
     for RunningVersion { settings, address, .. } in &road.versions {
         let code = settings.theme.code;
         let Some(planned) = road.edge.plan.versions().get(&code) else { continue };
-        let stable = if road.edge.plan.stable() == code { ", stable" } else { "" };
-        let about = format!("version {code}, {}{stable}, {} % of new sessions", planned.state, planned.weight);
+        let about = format!("version {code}, {}", standing(&road.edge.plan, code, planned));
         row(&settings.theme.name, format!("http://{address}"), about);
     }
     row("DynamoDB", road.dynamodb.endpoint().to_owned(), format!("kept in {}", data_dir.display()));

@@ -1,0 +1,13 @@
+locals {
+  # What versions and function must hold alike: STICKSHIFT_… in the environment of the ones, a field of config.json in the other.
+  shared_settings = {
+    sessions_table          = var.tables.sessions
+    rollout_table           = var.tables.rollout
+    session_seconds         = var.settings.session_seconds
+    touch_interval_seconds  = var.settings.touch_interval_seconds
+    trust_window_seconds    = var.settings.trust_window_seconds
+    clock_allowance_seconds = var.settings.clock_allowance_seconds
+    accept_bare_tokens      = var.settings.accept_bare_tokens
+    plan_ttl_seconds        = var.settings.plan_ttl_seconds
+  }
+}
