@@ -1,4 +1,5 @@
-// Counts the session down. Without this script the page still says how long the session lasts.
+// Counts down the session's remaining time. Without this script, the page still shows how long the
+// session lasts.
 const countdown = document.getElementById("countdown");
 if (countdown) {
   const end = Date.now() + Number(countdown.dataset.seconds) * 1000;

@@ -1,4 +1,4 @@
-"""The app's pages beside a bare route and beside the article's app."""
+"""Compares the app's pages with a bare route and with the article's app."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from measure import (AGENT, DYNAMODB, PEERS, ROOT, TARGET, machine, need, python
                      wait_for_port)
 
 CONNECTIONS = 32
-# What the design asks of each ratio.
+# The minimum for each ratio, from the design.
 AT_LEAST = {"returning / bare": 0.85, "returning / article": 60, "new / article": 8}
 
 
@@ -45,7 +45,7 @@ def run(rounds, seconds):
 
         rates = {"bare": [], "returning": [], "new": [], "article": []}
         for number in range(-1, rounds):
-            # Fresh each round, so that it stays younger than touch_interval.
+            # Each round gets a new cookie, so that the receipt stays younger than touch_interval.
             _, cookie = view(app, None)
             results = {
                 "bare": load(bare, cookie, seconds),
@@ -53,7 +53,7 @@ def run(rounds, seconds):
                 "new": load(app, None, seconds),
                 "article": load(article, None, seconds),
             }
-            # Round -1 warms up.
+            # Round -1 is a warm-up: its results do not count.
             if number >= 0:
                 for name, rate in results.items():
                     rates[name].append(rate)
@@ -63,7 +63,7 @@ def run(rounds, seconds):
 
 
 def view(url, cookie):
-    """A page, and the session cookie that came with it or was sent."""
+    """Returns the page and the session cookie: the response's or, without one, the request's."""
     headers = {"User-Agent": AGENT} | ({"Cookie": cookie} if cookie else {})
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as response:
         issued = response.headers.get("Set-Cookie")
@@ -71,7 +71,7 @@ def view(url, cookie):
 
 
 def load(url, cookie, seconds):
-    """Requests a second; ends everything if one fails."""
+    """Returns the requests per second. Ends the benchmark if a request fails."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"User-Agent: {AGENT}"]
     command += ["-H", f"Cookie: {cookie}"] if cookie else []
     output = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,5 @@
-"""The Lambda@Edge function beside the article's in Python, one in JavaScript, and one that does nothing."""
+"""Compares the Lambda@Edge function with the article's in Python, one in JavaScript, and one that
+does nothing."""
 
 import contextlib
 import hmac
@@ -20,10 +21,10 @@ from measure import (AGENT, DYNAMODB, PEERS, ROOT, TARGET, machine, need, python
 BUNDLE = TARGET / "edge/stickshift-edge.zip"
 EXAMPLE = ROOT / "edge/tests/it/data/origin-request.json"
 TLS = "127.0.0.1:18443"
-# A function with 128 MB has this share of a core: 1,769 MB have a whole one.
+# A function with 128 MB has this share of a core. A function with 1,769 MB has a whole core.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 SHARE = 128 / 1769
-# Each reason, and how often it is measured in a round.
+# The number of calls that are measured in a round, for each reason.
 WARM = {"receipt": 2000, "record": 400, "roll": 2000}
 SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -47,7 +48,8 @@ def run(rounds):
         peers = {}
         for transport, url in transports.items():
             function = unzip(folder / transport, url, key)
-            # The same roots for all, as many as a system has; Node brings its own.
+            # Stickshift and the article's function read the same root certificates, as many as a
+            # system has. The JavaScript function uses those that Node contains.
             roots = str(folder / "roots.pem")
             aws = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL_DYNAMODB": url, "AWS_ACCESS_KEY_ID": "x",
                    "AWS_SECRET_ACCESS_KEY": "x", "PATH": os.environ["PATH"]}
@@ -64,7 +66,7 @@ def run(rounds):
                 for peer, (command, environment) in rotated(peers[transport], number):
                     viewer = Viewer(key)
                     found = measure(peer, command, environment, viewer, group)
-                    # Round -1 warms up.
+                    # Round -1 is a warm-up: its results do not count.
                     if number >= 0:
                         figures.add(transport, peer, found)
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
@@ -72,7 +74,7 @@ def run(rounds):
 
 
 def rotated(peers, number):
-    """The peers, each round another one first."""
+    """Returns the peers. Each round starts with a different peer."""
     items = list(peers.items())
     first = number % len(items)
     return items[first:] + items[:first]
@@ -106,7 +108,7 @@ def measure(peer, command, environment, viewer, group):
 
 
 def check(peer, reason, answer):
-    """What is fast and wrong does not count."""
+    """Ends the benchmark if an answer is wrong: the speed of a wrong answer does not count."""
     if peer == "Stickshift":
         route = answer["headers"]["x-stickshift-route"][0]["value"]
         version_code = answer["headers"]["x-stickshift-version"][0]["value"]
@@ -115,11 +117,11 @@ def check(peer, reason, answer):
         domain = answer["origin"]["custom"]["domainName"]
         is_right = peer == "bare Node" or reason == "roll" or domain == "origin-two.example.org"
     if not is_right:
-        sys.exit(f"bench/run: {peer} answered a {reason} wrongly: {json.dumps(answer)}")
+        sys.exit(f"bench/run: {peer} gave a wrong answer to a `{reason}` event: {json.dumps(answer)}")
 
 
 class Viewer:
-    """Somebody with a session on version 2, whose item is in the table."""
+    """A viewer with a session on version 2. The session's item is in the table."""
 
     def __init__(self, key):
         self.key = key
@@ -138,7 +140,7 @@ class Viewer:
         elif peer == "Stickshift":
             cookie = "sessiontoken=" + self.receipt(int(time.time()) if reason == "receipt" else self.touched)
         else:
-            # They look for the token alone.
+            # The other peers read only the token.
             cookie = "sessiontoken=" + self.token
         headers["cookie"] = [{"key": "Cookie", "value": cookie}]
         return event
@@ -149,7 +151,11 @@ class Viewer:
 
 
 class Instance:
-    """A peer in a process of its own, driven by lines of JSON: `{event, times}` in, `{answer, walls_us, cpu_us}` out."""
+    """A peer in its own process.
+
+    It reads commands as lines of JSON, `{event, times}`. For each command it writes a line of JSON,
+    `{answer, walls_us, cpu_us}`.
+    """
 
     def __init__(self, command, environment):
         begin = time.perf_counter()
@@ -166,7 +172,7 @@ class Instance:
     def read(self):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"bench/run: {self.process.args} ended with {self.process.wait()}")
+            sys.exit(f"bench/run: {self.process.args} ended with exit status {self.process.wait()}")
         return json.loads(line)
 
     def __enter__(self):
@@ -179,7 +185,10 @@ class Instance:
 
 
 class Throttle:
-    """A control group with the CPU share of a 128 MB function. Takes a process in after its init, which has a whole core."""
+    """A control group with the CPU share of a 128 MB function.
+
+    A process joins the group after its init, because the init has a whole core.
+    """
 
     PERIOD_US = 100_000
 
@@ -211,7 +220,7 @@ class Throttle:
 
 
 class Figures:
-    """Every figure of every round."""
+    """All figures of all rounds."""
 
     def __init__(self):
         self.lists = {}
@@ -228,7 +237,7 @@ class Figures:
         return statistics.median(values) if values else None
 
     def compared(self, transport, peer, other, name, by):
-        """`peer`'s figures with `other`'s, round by round: divided by them, or less them."""
+        """Returns the ratio or the difference of `peer`'s and `other`'s figures, round by round."""
         pairs = zip(self.get(transport, peer, name), self.get(transport, other, name))
         return [a / b if by == "ratio" else a - b for a, b in pairs]
 
@@ -242,7 +251,7 @@ def dynamodb(operation, body):
 
 
 def javascript_packages():
-    """Node and the JavaScript peer with its SDK in one file, installed once."""
+    """Installs Node and the JavaScript peer once. The peer and its SDK are bundled in one file."""
     folder = TARGET / "bench/edge"
     folder.mkdir(parents=True, exist_ok=True)
     lock = PEERS / "edge/package-lock.json"
@@ -260,7 +269,7 @@ def javascript_packages():
 
 
 def start_tls(running, folder):
-    """TLS in front of the DynamoDB, with a root of its own."""
+    """Starts a TLS server in front of the DynamoDB, with its own root certificate."""
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
@@ -278,7 +287,7 @@ def start_tls(running, folder):
 
 
 def unzip(folder, url, key):
-    """The bundle, with a configuration for this DynamoDB."""
+    """Unzips the bundle and changes its configuration, so that it uses this DynamoDB."""
     subprocess.run(["unzip", "-q", BUNDLE, "-d", folder], check=True)
     file = folder / "config.json"
     config = json.loads(file.read_text())
@@ -321,6 +330,6 @@ def report(figures, rounds, node, group):
         print(f"| {name} | {show(statistics.median(values), digits)} | {least} to {greatest} | {most} |")
     print(f"| zip, bytes | {BUNDLE.stat().st_size:,} | | 3,000,000 |")
     if not group.is_possible:
-        print(f"\nSkipped: the throttled call, for no control group can be made here: {group.why_not}")
+        print(f"\nSkipped the throttled call, because no control group can be made here: {group.why_not}")
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark needs: processes that end with it, installed peers, the machine in a line."""
+"""Functions for all benchmarks: start and stop processes, install peers, describe the machine."""
 
 import contextlib
 import os
@@ -15,18 +15,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PEERS = ROOT / "bench/peers"
-# What a browser sends; app and edge read it.
+# A browser's User-Agent header. The app and the edge read this header.
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0 Safari/537.36"
 DYNAMODB = "127.0.0.1:18000"
 
 
 def need(tool, package=None):
     if not shutil.which(tool):
-        sys.exit(f"bench/run: {tool} is missing: install it, e.g. with `apt-get install {package or tool}`")
+        sys.exit(f"bench/run: {tool} is missing: install it, for example with `apt-get install {package or tool}`")
 
 
 def python_with_article():
-    """Python with the article's packages, installed once."""
+    """Returns a Python with the article's packages. They are installed once."""
     folder = TARGET / "bench/venv"
     python = folder / "bin/python"
     if not python.exists():
@@ -37,7 +37,7 @@ def python_with_article():
 
 
 def start(running, command, **options):
-    """Starts a process that is interrupted when `running` closes."""
+    """Starts a process. When `running` closes, the process gets SIGINT."""
     process = subprocess.Popen([str(part) for part in command], **{"stdout": subprocess.DEVNULL} | options)
 
     def stop():
@@ -52,7 +52,11 @@ def start(running, command, **options):
 
 
 def start_stickshift(running, folder):
-    """All of it on this machine, with its data in `folder`: CloudFront at 18080, the versions after it, `DYNAMODB`."""
+    """Starts all of Stickshift on this machine, with its data in `folder`.
+
+    The local CloudFront has port 18080. The versions have the ports after it. The DynamoDB has the
+    address `DYNAMODB`.
+    """
     up = start(running, [TARGET / "release/stickshift", "--listen", "127.0.0.1:18080", "--dynamodb", DYNAMODB,
                          "--data-dir", folder, "--themes", ROOT / "themes"])
     wait_for_port("127.0.0.1:18081", up)
@@ -61,13 +65,14 @@ def start_stickshift(running, folder):
 def wait_for_port(address, process):
     host, port = address.split(":")
     for _ in range(200):
-        # First, so that one whose port was taken has time to say so before somebody else answers there.
+        # Wait before the check. If another program uses the port, `process` has time to end with an
+        # error. Without the wait, the other program might answer first.
         time.sleep(0.1)
         if process.poll() is not None:
-            sys.exit(f"bench/run: {process.args[0]} ended with {process.returncode}; is its port taken?")
+            sys.exit(f"bench/run: {process.args[0]} ended with exit status {process.returncode}; is its port in use?")
         with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
             return
-    sys.exit(f"bench/run: nobody listens at {address}")
+    sys.exit(f"bench/run: no program listens at {address}")
 
 
 def version(*command):

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use stickshift_contract::{Keys, Plan, Receipt, SessionCookie, Timing, Token, VersionCode};
-use stickshift_edge::{Ask, Event, LookUp, Request, Rollout, decide};
+use stickshift_contract::{Keys, Placed, Plan, Receipt, SessionCookie, Timing, Token, VersionCode};
+use stickshift_edge::{Event, Incoming, PlanSource, Request, StoredSession, decide};
 
 const NOW: u64 = 1_710_000_042;
 const EVENT: &str = include_str!("../edge/tests/it/data/origin-request.json");
@@ -25,7 +25,13 @@ fn route(criterion: &mut Criterion) {
     let keys = Keys::parse("0123456789abcdef0123456789abcdef").expect("a key");
     let mut rng = StdRng::seed_from_u64(1);
     let version = VersionCode::parse("1").expect("a code");
-    let receipt = Receipt { token: Token::generate(&mut rng), version, started: NOW - 99, touched: NOW - 9 };
+    let receipt = Receipt {
+        token: Token::generate(&mut rng),
+        version,
+        placed: Placed::default(),
+        started: NOW - 99,
+        touched: NOW - 9,
+    };
     let returning = request(Some(format!("theme=dark; sessiontoken={}; lang=en", keys.sign(&receipt))));
     let new = request(None);
     let cookie = SessionCookie { keys: Some(keys.clone()), accept_bare_tokens: false, timing: Timing::default() };
@@ -38,8 +44,8 @@ fn route(criterion: &mut Criterion) {
     )
     .expect("a plan");
     let mut decision = |request: &Request| {
-        let ask = Ask::read(request, &cookie, NOW);
-        decide(&ask, &LookUp::NoAnswer, Rollout::Known(&plan), &cookie.timing, NOW, &mut rng)
+        let incoming = Incoming::read(request, &cookie, NOW);
+        decide(&incoming, &StoredSession::Unanswered, PlanSource::Table(&plan), &cookie.timing, NOW, &mut rng)
     };
     criterion.bench_function("route by receipt", |bencher| bencher.iter(|| decision(black_box(&returning))));
     criterion.bench_function("route by roll", |bencher| bencher.iter(|| decision(black_box(&new))));

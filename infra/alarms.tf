@@ -1,5 +1,5 @@
 resource "aws_sns_topic" "alarms" {
-  # checkov:skip=CKV_AWS_26: alarms cannot be published to a topic that is encrypted with AWS's own key
+  # checkov:skip=CKV_AWS_26: CloudWatch cannot publish to a topic that is encrypted with AWS's own key
   name = "${var.name}-alarms"
 }
 
@@ -14,14 +14,15 @@ resource "aws_sns_topic_subscription" "email" {
 locals {
   site = { DistributionId = aws_cloudfront_distribution.site.id, Region = "Global" }
 
-  # Limits are for five minutes. An alarm sees the metrics of its own region alone: a replica that throttles the
-  # function's reads in another is in the function's log there.
+  # Each threshold (`above`) applies to five minutes. An alarm sees only the metrics of its own
+  # region. If a replica in another region throttles the function's reads, only the function's log
+  # shows it.
   alarms = merge(
     {
       for metric, about in {
-        LambdaExecutionError      = "The function failed or took too long: viewers get 503."
-        LambdaValidationError     = "CloudFront refused the function's answer: viewers get 502."
-        LambdaLimitExceededErrors = "The function was throttled: viewers get 503."
+        LambdaExecutionError      = "The function failed or took too long. Viewers get 503."
+        LambdaValidationError     = "CloudFront rejected the function's answer. Viewers get 502."
+        LambdaLimitExceededErrors = "The function was throttled. Viewers get 503."
       } :
       metric => {
         metric = metric, about = about, namespace = "AWS/CloudFront", dimensions = local.site, statistic = "Sum", above = 0
@@ -30,7 +31,7 @@ locals {
     {
       "5xxErrorRate" = {
         metric    = "5xxErrorRate"
-        about     = "More than 1 % of all answers are errors of an origin. Which version's: its stickshift_requests_total tells."
+        about     = "More than 1 % of all responses are errors of an origin. The metric stickshift_requests_total of each version shows which version has them."
         namespace = "AWS/CloudFront", dimensions = local.site, statistic = "Average", above = 1
       }
     },
@@ -38,7 +39,7 @@ locals {
       for pair in setproduct(keys(local.tables), var.replicas) :
       "ReplicationLatency-${pair[0]}-${pair[1]}" => {
         metric     = "ReplicationLatency"
-        about      = "Writes take more than 5 s to ${pair[1]}: sessions stick by their receipts, plans come late."
+        about      = "Writes take more than 5 s to reach ${pair[1]}. Sessions keep their version by their receipts, but plans arrive late."
         namespace  = "AWS/DynamoDB"
         dimensions = { TableName = local.tables[pair[0]].name, ReceivingRegion = pair[1] }
         statistic  = "Average"
@@ -72,7 +73,7 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.above
-  # No traffic is no fault.
+  # Without traffic there is no data. This is not a fault.
   treat_missing_data = "notBreaching"
   alarm_actions      = [aws_sns_topic.alarms.arn]
   ok_actions         = [aws_sns_topic.alarms.arn]

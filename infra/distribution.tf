@@ -4,7 +4,8 @@ locals {
   caching_disabled = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 }
 
-# All that the function and the app read. The function sets Host; without CloudFront-Forwarded-Proto no cookie is Secure.
+# Forwards everything that the function and the app read. The function sets the header Host. Without
+# CloudFront-Forwarded-Proto, no cookie would have the attribute Secure.
 resource "aws_cloudfront_origin_request_policy" "pages" {
   name = "${var.name}-pages"
 
@@ -25,7 +26,8 @@ resource "aws_cloudfront_origin_request_policy" "pages" {
   }
 }
 
-# Assets are the same for everybody and never change: their path names their version and content.
+# An asset is the same for every viewer and never changes: its path identifies its version and its
+# content.
 resource "aws_cloudfront_cache_policy" "assets" {
   name        = "${var.name}-assets"
   min_ttl     = 0
@@ -50,9 +52,9 @@ resource "aws_cloudfront_cache_policy" "assets" {
   }
 }
 
-# What the app says itself goes first.
+# A header that the app itself sends takes precedence where `override` is false.
 resource "aws_cloudfront_response_headers_policy" "security" {
-  # checkov:skip=CKV_AWS_259: HTTPS for a year, but what subdomains have is not for this site to say
+  # checkov:skip=CKV_AWS_259: HTTPS is required for a year, but this site must not decide for its subdomains
   name = "${var.name}-security"
 
   security_headers_config {
@@ -78,14 +80,14 @@ resource "aws_cloudfront_response_headers_policy" "security" {
 }
 
 resource "aws_cloudfront_distribution" "site" {
-  # checkov:skip=CKV_AWS_68: a firewall is for whoever wants to pay for one; so is CKV2_AWS_47, its rule for Log4j
-  # checkov:skip=CKV2_AWS_47: as above
-  # checkov:skip=CKV_AWS_86: access logs need a bucket and a retention of one's own choice
-  # checkov:skip=CKV_AWS_174: CloudFront's own domain has no choice of TLS; one's own has TLS 1.2 at least
-  # checkov:skip=CKV_AWS_305: the app serves /
-  # checkov:skip=CKV_AWS_310: another version is no fallback: sessions must not move
-  # checkov:skip=CKV_AWS_374: for viewers everywhere
-  # checkov:skip=CKV2_AWS_42: see var.domain
+  # checkov:skip=CKV_AWS_68: a firewall costs extra, so the operator decides whether to add one
+  # checkov:skip=CKV2_AWS_47: the rule for Log4j is part of the firewall, which the operator may add
+  # checkov:skip=CKV_AWS_86: access logs need a bucket and a retention time, which the operator must choose
+  # checkov:skip=CKV_AWS_174: CloudFront's own domain allows no choice of TLS version; your own domain requires TLS 1.2 or later
+  # checkov:skip=CKV_AWS_305: the app itself serves the path /
+  # checkov:skip=CKV_AWS_310: another version is not a fallback, because sessions must not move
+  # checkov:skip=CKV_AWS_374: the site is for viewers in every country
+  # checkov:skip=CKV2_AWS_42: a certificate of your own is optional, see var.domain
   enabled         = true
   comment         = "${var.name}: sticky canary releases"
   is_ipv6_enabled = true
@@ -93,7 +95,8 @@ resource "aws_cloudfront_distribution" "site" {
   price_class     = var.price_class
   aliases         = var.domain == null ? [] : [var.domain.name]
 
-  # The function replaces it for each request; it resolves always, and stands in when the function fails.
+  # The function replaces this origin in each request. The domain name of this origin always
+  # resolves. When the function fails, requests go to this origin.
   origin {
     origin_id   = "stable"
     domain_name = aws_eip.versions[var.stable].public_dns
@@ -143,7 +146,8 @@ resource "aws_cloudfront_distribution" "site" {
     }
   }
 
-  # CloudFront would keep an error for ten seconds, whatever its Cache-Control, and give it to viewers of every version.
+  # By default, CloudFront keeps an error for ten seconds, whatever its Cache-Control header says, and
+  # returns it to viewers of every version.
   # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-expiration.html
   dynamic "custom_error_response" {
     for_each = [400, 403, 404, 405, 414, 500, 501, 502, 503, 504]

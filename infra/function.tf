@@ -1,4 +1,6 @@
-# The zip: the function and its configuration, which its own parser checks. Lambda@Edge has no environment variables.
+# Makes the zip with the function and its configuration. The function's own parser checks the
+# configuration. The zip contains the configuration because Lambda@Edge has no environment
+# variables.
 data "external" "bundle" {
   program = ["${path.module}/bundle"]
 
@@ -25,13 +27,13 @@ data "external" "bundle" {
 }
 
 resource "aws_lambda_function" "edge" {
-  # checkov:skip=CKV_AWS_50: Lambda@Edge has no X-Ray
-  # checkov:skip=CKV_AWS_115: nor reserved concurrency
-  # checkov:skip=CKV_AWS_116: nor dead letters
-  # checkov:skip=CKV_AWS_117: nor VPCs
-  # checkov:skip=CKV_AWS_272: made here, by whoever applies this
+  # checkov:skip=CKV_AWS_50: Lambda@Edge does not support X-Ray
+  # checkov:skip=CKV_AWS_115: Lambda@Edge does not support reserved concurrency
+  # checkov:skip=CKV_AWS_116: Lambda@Edge does not support dead letter queues
+  # checkov:skip=CKV_AWS_117: Lambda@Edge does not support VPCs
+  # checkov:skip=CKV_AWS_272: the person who applies this configuration also builds the code
   function_name = "${var.name}-edge"
-  description   = "Sticks sessions to their version and rolls new ones by weight"
+  description   = "Keeps sessions on their version and draws the version of new sessions by weight"
   role          = aws_iam_role.edge.arn
 
   filename         = "${path.module}/${data.external.bundle.result.zip}"
@@ -42,9 +44,10 @@ resource "aws_lambda_function" "edge" {
   memory_size      = 128
   timeout          = 5
 
-  # CloudFront takes numbered versions only.
+  # CloudFront accepts only numbered versions of a function.
   publish = true
-  # Nobody can delete a function before CloudFront has deleted its replicas, hours after the distribution: docs/aws.md.
+  # Lambda refuses to delete a function that still has replicas. CloudFront deletes the replicas some
+  # hours after the distribution: see docs/aws.md.
   skip_destroy = true
 }
 
@@ -61,7 +64,7 @@ resource "aws_iam_role" "edge" {
 }
 
 locals {
-  # Service, region, resource.
+  # The format of an ARN. The arguments are the service, the region and the resource.
   arn = "arn:${data.aws_partition.current.partition}:%s:%s:${data.aws_caller_identity.current.account_id}:%s"
 }
 
@@ -81,7 +84,7 @@ resource "aws_iam_role_policy" "edge" {
         ]
       },
       {
-        # In whichever region it runs.
+        # The function writes its log in the region where it runs, which can be any region.
         Sid      = "Logs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]

@@ -1,8 +1,8 @@
 resource "aws_ecr_repository" "app" {
-  # checkov:skip=CKV_AWS_136: encrypted with AES-256; there is nothing secret in an image
+  # checkov:skip=CKV_AWS_136: images contain no secrets, so encryption with AES-256 is enough
   name                 = var.name
   image_tag_mutability = "IMMUTABLE"
-  # Images are made again from the sources.
+  # The images can be built again from the sources.
   force_delete = true
 
   image_scanning_configuration {

@@ -11,7 +11,7 @@ locals {
   }
 }
 
-# Amazon Linux 2023, as of now.
+# The current image of Amazon Linux 2023.
 data "aws_ssm_parameter" "ami" {
   for_each = toset(values(local.architectures))
 
@@ -19,7 +19,7 @@ data "aws_ssm_parameter" "ami" {
 }
 
 resource "aws_instance" "versions" {
-  # checkov:skip=CKV_AWS_126: the app has metrics of its own
+  # checkov:skip=CKV_AWS_126: the app has its own metrics
   for_each = var.versions
 
   ami                    = data.aws_ssm_parameter.ami[local.architectures[each.value.instance_type]].insecure_value
@@ -57,23 +57,25 @@ resource "aws_instance" "versions" {
 
   tags = { Name = "${var.name}-version-${each.key}" }
 
-  # What user data and the agent of Systems Manager need at once.
+  # User data and the Systems Manager agent need both as soon as the instance starts.
   depends_on = [aws_iam_role_policy.versions, aws_route_table_association.origins]
 
   lifecycle {
-    # A newer Amazon Linux is no reason to end sessions: it comes with the next replacement.
+    # A newer Amazon Linux alone must not replace the instance, because that would end sessions. The
+    # next replacement uses the newer image.
     ignore_changes = [ami]
 
     precondition {
       condition     = contains(data.aws_ec2_instance_type_offerings.zones[each.value.instance_type].locations, aws_subnet.origins.availability_zone)
-      error_message = "There is no ${each.value.instance_type} in ${aws_subnet.origins.availability_zone}, where the subnet is: choose another instance type."
+      error_message = "Instance type ${each.value.instance_type} is not available in ${aws_subnet.origins.availability_zone}, the zone of the subnet. Choose another instance type."
     }
   }
 }
 
-# Its name is the origin's, and outlives the instance.
+# The public name of this address is the domain of the version's origin. The name stays the same
+# when the instance is replaced.
 resource "aws_eip" "versions" {
-  # checkov:skip=CKV2_AWS_19: aws_eip_association.versions binds it
+  # checkov:skip=CKV2_AWS_19: aws_eip_association.versions attaches the address to the instance
   for_each = var.versions
 
   domain = "vpc"
@@ -86,7 +88,8 @@ resource "aws_eip_association" "versions" {
   allocation_id = aws_eip.versions[each.key].id
   instance_id   = aws_instance.versions[each.key].id
 
-  # Which does not go while addresses are bound.
+  # AWS cannot remove the internet gateway while addresses are attached. With this dependency,
+  # Terraform detaches the addresses first.
   depends_on = [aws_internet_gateway.origins]
 }
 
@@ -108,8 +111,8 @@ resource "aws_iam_role" "versions" {
 }
 
 resource "aws_iam_role_policy" "versions" {
-  # checkov:skip=CKV_AWS_290: logging in to ECR and Session Manager know no resources
-  # checkov:skip=CKV_AWS_355: as above
+  # checkov:skip=CKV_AWS_290: the actions for ECR login and Session Manager cannot be limited to resources
+  # checkov:skip=CKV_AWS_355: the actions for ECR login and Session Manager cannot be limited to resources
   for_each = var.versions
 
   name = "version"
@@ -124,7 +127,7 @@ resource "aws_iam_role_policy" "versions" {
         Resource = aws_dynamodb_table.tables["sessions"].arn
       },
       {
-        # The plan itself is the operator's.
+        # In this table, a version may write only its own pulses. Only the operator may write plans.
         Sid       = "Pulses"
         Effect    = "Allow"
         Action    = "dynamodb:PutItem"
@@ -144,7 +147,7 @@ resource "aws_iam_role_policy" "versions" {
         Resource = aws_ecr_repository.app.arn
       },
       {
-        # What Session Manager needs, and no more:
+        # The ECR login, and only the permissions that Session Manager needs:
         # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
         Sid    = "LoginAndSessionManager"
         Effect = "Allow"

@@ -1,10 +1,10 @@
 locals {
-  # Where the app listens, and its image's health check asks.
+  # The app listens on this port. The health check of the image uses the same port.
   port           = 8000
   instance_types = toset([for version in var.versions : version.instance_type])
 }
 
-# Not every zone has every kind of instance.
+# Not every availability zone has every instance type.
 data "aws_ec2_instance_type_offerings" "zones" {
   for_each = local.instance_types
 
@@ -25,15 +25,15 @@ data "aws_ec2_managed_prefix_list" "cloudfront" {
 }
 
 resource "aws_vpc" "origins" {
-  # checkov:skip=CKV2_AWS_11: flow logs cost more than the instances; what reaches the app is in its metrics
+  # checkov:skip=CKV2_AWS_11: flow logs cost more than the instances, and the app's metrics show which requests reach it
   cidr_block = "10.0.0.0/24"
-  # Elastic IPs have public names only with it.
+  # Elastic IPs have public names only if this is true.
   enable_dns_hostnames = true
 
   tags = { Name = var.name }
 }
 
-# Nothing uses it, so nothing may pass it.
+# Nothing uses the default security group, so it allows no traffic.
 resource "aws_default_security_group" "unused" {
   vpc_id = aws_vpc.origins.id
 }
@@ -52,12 +52,12 @@ resource "aws_subnet" "origins" {
   tags = { Name = var.name }
 
   lifecycle {
-    # Zones come and go in the answer; the subnet stays.
+    # AWS may list other zones later. The subnet must stay in its zone.
     ignore_changes = [availability_zone]
 
     precondition {
       condition     = length(local.zones) > 0
-      error_message = "No availability zone of ${local.region} has all of ${join(", ", local.instance_types)}: choose other instance types."
+      error_message = "No availability zone of ${local.region} has all of these instance types: ${join(", ", local.instance_types)}. Choose other instance types."
     }
   }
 }
@@ -84,7 +84,7 @@ resource "aws_security_group" "origins" {
   vpc_id      = aws_vpc.origins.id
 }
 
-# It counts as 55 rules of the 60 that a security group may have.
+# The prefix list counts as 55 of the 60 rules that a security group may have.
 resource "aws_vpc_security_group_ingress_rule" "cloudfront" {
   security_group_id = aws_security_group.origins.id
   description       = "CloudFront to the app"
@@ -96,7 +96,7 @@ resource "aws_vpc_security_group_ingress_rule" "cloudfront" {
 
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.origins.id
-  description       = "DynamoDB, ECR, Systems Manager and Amazon Linux's packages"
+  description       = "DynamoDB, ECR, Systems Manager and Amazon Linux packages"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443

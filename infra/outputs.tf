@@ -1,25 +1,25 @@
 output "url" {
-  description = "Where the site is."
+  description = "URL of the site."
   value       = "https://${var.domain == null ? aws_cloudfront_distribution.site.domain_name : var.domain.name}"
 }
 
 output "distribution" {
-  description = "The distribution's id, and the name that a domain of one's own must point to."
+  description = "Id and domain name of the distribution. The DNS record of your own domain must point to this domain name."
   value       = { id = aws_cloudfront_distribution.site.id, domain_name = aws_cloudfront_distribution.site.domain_name }
 }
 
 output "tables" {
-  description = "The tables' names."
+  description = "Names of the tables."
   value       = { for key, table in aws_dynamodb_table.tables : key => table.name }
 }
 
 output "repository" {
-  description = "Where instances get their images."
+  description = "URL of the image repository from which the instances pull their images."
   value       = aws_ecr_repository.app.repository_url
 }
 
 output "push" {
-  description = "Makes and pushes the image of every version, in the repository's root: terraform output -raw push | bash"
+  description = "Commands that build and push the image of every version. Run them in the root of the source tree: terraform output -raw push | bash"
   value = join("\n", concat(
     ["set -e", "aws ecr get-login-password --region ${local.region} | docker login --username AWS --password-stdin ${local.registry}"],
     flatten([
@@ -33,16 +33,16 @@ output "push" {
 }
 
 output "origins" {
-  description = "Where each version is, for the plan."
+  description = "Origin of each version (domain:port), to use in the plan."
   value       = { for code, version in local.first_plan : code => "${version.domain}:${local.port}" }
 }
 
 output "instances" {
-  description = "The instances by version, for: aws ssm start-session --region us-east-1 --target ID"
+  description = "Instance id of each version, to use as ID in: aws ssm start-session --region us-east-1 --target ID"
   value       = { for code, instance in aws_instance.versions : code => instance.id }
 }
 
 output "function" {
-  description = "The function's name, to delete it hours after all else."
+  description = "Name of the function. You need it to delete the function some hours after everything else."
   value       = aws_lambda_function.edge.function_name
 }

@@ -1,4 +1,5 @@
-# Not random_id: Terraform prints ids, and its is the secret.
+# random_id is not suitable: Terraform prints the ids of resources, and the id of a random_id is the
+# secret itself.
 resource "random_bytes" "keys" {
   for_each = toset(var.keys)
 
@@ -14,19 +15,19 @@ locals {
   origin_secret = random_bytes.origin_secret.hex
 }
 
-# What instances read when they start, and is in no user data.
+# Instances read both parameters when they start, so user data contains no secret.
 resource "aws_ssm_parameter" "keys" {
-  # checkov:skip=CKV_AWS_337: encrypted with the account's own key for parameters
+  # checkov:skip=CKV_AWS_337: the account's own key for parameters encrypts the value
   name        = "/${var.name}/keys"
-  description = "Keys of the receipts: the first signs, all verify"
+  description = "Receipt keys: the first key signs, all keys verify"
   type        = "SecureString"
   value       = local.keys
 }
 
 resource "aws_ssm_parameter" "origin_secret" {
-  # checkov:skip=CKV_AWS_337: as above
+  # checkov:skip=CKV_AWS_337: the account's own key for parameters encrypts the value
   name        = "/${var.name}/origin-secret"
-  description = "What CloudFront tells the origins in x-origin-verify"
+  description = "The secret that CloudFront sends to the origins in the header x-origin-verify"
   type        = "SecureString"
   value       = local.origin_secret
 }

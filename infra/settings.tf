@@ -1,5 +1,6 @@
 locals {
-  # What versions and function must hold alike: STICKSHIFT_… in the environment of the ones, a field of config.json in the other.
+  # Settings that must be the same in the versions and the function. A version reads them from its
+  # environment (STICKSHIFT_…). The function reads them from its config.json.
   shared_settings = {
     sessions_table          = var.tables.sessions
     rollout_table           = var.tables.rollout

@@ -1,18 +1,18 @@
-# The keys and the attribute of the TTL are the contract with app and function: contract/src/session.rs, src/rollout.rs.
+# The keys and the TTL attribute are those of contract/src/tables.rs. A test compares them.
 locals {
   tables = {
     sessions = { name = var.tables.sessions, hash_key = "token", range_key = null }
     rollout  = { name = var.tables.rollout, hash_key = "pk", range_key = "sk" }
   }
 
-  # Where they are.
+  # The regions that hold the tables.
   regions = concat([local.region], sort(var.replicas))
 }
 
 resource "aws_dynamodb_table" "tables" {
-  # checkov:skip=CKV_AWS_119: encrypted with the key that AWS owns; a key of one's own would be needed in every region
-  # checkov:skip=CKV_AWS_28: on by default, see var.point_in_time_recovery
-  # checkov:skip=CKV2_AWS_16: on-demand tables scale by themselves
+  # checkov:skip=CKV_AWS_119: a key that AWS owns encrypts the tables; a key of your own would be needed in every region
+  # checkov:skip=CKV_AWS_28: point-in-time recovery is on by default, see var.point_in_time_recovery
+  # checkov:skip=CKV2_AWS_16: on-demand tables scale automatically
   for_each = local.tables
 
   name         = each.value.name
@@ -22,7 +22,7 @@ resource "aws_dynamodb_table" "tables" {
 
   deletion_protection_enabled = var.deletion_protection
 
-  # Replicas are fed by it.
+  # The replicas receive the writes through the stream.
   stream_enabled   = length(var.replicas) > 0
   stream_view_type = length(var.replicas) > 0 ? "NEW_AND_OLD_IMAGES" : null
 
@@ -55,7 +55,8 @@ resource "aws_dynamodb_table" "tables" {
 }
 
 locals {
-  # Where each version is, and what it gets at first: in the table, and in the function until the table answers.
+  # Origin, weight and state of each version at first. The first plan in the table contains them. The
+  # function uses its own copy until the table answers.
   first_plan = {
     for code, version in var.versions : code => {
       domain       = aws_eip.versions[code].public_dns
@@ -67,7 +68,8 @@ locals {
 
 resource "time_static" "first_plan" {}
 
-# The plan in force, and the same in its history. Put there once: later plans are made by whoever steers the rollout.
+# The first plan: one item is the plan in force, the other item is its copy in the history.
+# Terraform writes both items only once. The operator of the rollout writes the later plans.
 resource "aws_dynamodb_table_item" "first_plan" {
   for_each = toset(["current", "0000000001"])
 
@@ -78,6 +80,7 @@ resource "aws_dynamodb_table_item" "first_plan" {
   item = jsonencode({
     pk         = { S = "rollout" }
     sk         = { S = each.key }
+    format     = { N = "1" }
     revision   = { N = "1" }
     stable     = { S = var.stable }
     changed_at = { N = tostring(time_static.first_plan.unix) }
@@ -103,7 +106,7 @@ resource "aws_dynamodb_table_item" "first_plan" {
 
     precondition {
       condition     = try(var.versions[var.stable].weight > 0, false)
-      error_message = "`stable` must be one of `versions`, with a weight above 0."
+      error_message = "`stable` must be one of `versions`, and its weight must be above 0."
     }
   }
 }

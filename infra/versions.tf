@@ -22,7 +22,7 @@ terraform {
 }
 
 locals {
-  # CloudFront takes functions and certificates from here only, and has its metrics here.
+  # CloudFront accepts functions and certificates only from this region, and has its metrics here.
   region = "us-east-1"
 }
 

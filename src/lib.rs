@@ -1,17 +1,13 @@
 //! Stickshift: sticky canary releases behind Amazon CloudFront.
 //!
-//! `serve` is the app, `local` is everything on one machine, `rollout` is the plan in its table.
+//! - [`serve`] is an origin: it serves one version of the app.
+//! - [`local`] is everything that stands in for AWS on one machine.
+//! - [`store`] is DynamoDB: sessions and plans in their tables.
 
-pub mod dynamodb;
+pub mod clock;
 pub mod listener;
-#[cfg(feature = "edge")]
 pub mod local;
-pub mod rollout;
 pub mod serve;
 pub mod settings;
+pub mod store;
 pub mod theme;
-
-/// The clock, in Unix seconds: read at the rim and handed inwards.
-pub fn unix_now() -> u64 {
-    u64::try_from(chrono::Utc::now().timestamp()).unwrap_or(0)
-}

@@ -6,17 +6,18 @@ use std::net::{SocketAddr, TcpListener};
 use anyhow::{Context as _, Result};
 use socket2::{Domain, Socket, Type};
 
-/// Binds an address. Errors name the address and the flag that moves it.
+/// Binds an address for `what`. The error names the address, and the flag that sets another one.
 pub fn bind(address: SocketAddr, flag: &str, what: &str) -> Result<TcpListener> {
     listen(address)
         .with_context(|| format!("could not listen on {address} for {what}: choose another address with {flag}"))
 }
 
-/// As `TcpListener::bind`, but its queue holds more than 128 viewers who come at once: past that they are reset.
+/// As `TcpListener::bind`, with a longer queue. That one holds 128 connections; viewers beyond them would
+/// be reset when many come at once.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     const QUEUE: i32 = 4096;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Or a restart would have to wait for the connections of the last run to be forgotten.
+    // Otherwise a restart would have to wait until the system forgets the connections of the last run.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(QUEUE)?;

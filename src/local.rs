@@ -1,22 +1,8 @@
-//! What stands in for AWS on one machine: an edge with a CloudFront, an embedded DynamoDB, and the road of all parts.
+//! What stands in for AWS on one machine: a CloudFront with the edge, and an embedded DynamoDB.
 
 mod cloudfront;
-#[cfg(feature = "local")]
-mod data_dir;
-mod edge;
-#[cfg(feature = "local")]
-mod embedded;
-mod plan;
-#[cfg(feature = "local")]
-mod road;
-mod tables;
+#[cfg(feature = "embedded-dynamodb")]
+pub mod machine;
+mod start_plan;
 
-pub use cloudfront::SharedRng;
-#[cfg(feature = "local")]
-pub use data_dir::DataDir;
-pub use edge::{EdgeConfig, LocalEdge};
-#[cfg(feature = "local")]
-pub use embedded::EmbeddedDynamoDb;
-#[cfg(feature = "local")]
-pub use road::{Road, RoadConfig, RunningVersion};
-pub use tables::create_tables;
+pub use cloudfront::{CloudFront, CloudFrontConfig, SharedRng};

@@ -1,17 +1,18 @@
-//! The one binary: reads the command line and hands over.
+//! The one binary: it reads the command line and calls the command.
 
 mod cli;
 
 use std::process::ExitCode;
 
-/// The SDK and the embedded DynamoDB allocate a great deal for every call; the system's allocator stood out in profiles.
+/// The SDK and the embedded DynamoDB allocate a lot on every call. The system's allocator showed up in
+/// profiles.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn")).init();
-    // A viewer takes up to three sockets here, and many systems allow a thousand unless asked for more.
+    // A viewer takes up to three sockets here, and the default limit of many systems is 1,024 files.
     if let Err(cause) = rlimit::increase_nofile_limit(u64::MAX) {
         log::warn!("could not raise the limit of open files: {cause}");
     }

@@ -1,149 +1,120 @@
-//! What can be set, where from, and what is refused.
+//! The settings of the app: where they come from, and which are refused.
 //!
-//! Defaults, then the theme file, then the environment: `SESSION_SECONDS = 600` in the file is
-//! `STICKSHIFT_SESSION_SECONDS=600` in the environment, which wins. [`SETTINGS`] is the one list of them: what is
-//! taken, the defaults and `docs/settings.md` all come from it.
+//! Each source overrides the one before: the defaults, the theme file, the environment.
+//! `SESSION_SECONDS = 600` in a theme file is `STICKSHIFT_SESSION_SECONDS=600` in the environment.
+//! [`app_settings`] lists all settings; the docs are made from it.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
-use stickshift_contract::{Keys, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie, Timing};
-use stickshift_edge::{RouterConfig, Tables};
+use stickshift_contract::{
+    CLOCK_ALLOWANCE, Interval, Keys, PLAN_TTL, SESSION, SessionCookie, Setting, TOUCH_INTERVAL, TRUST_WINDOW,
+    TableNames, Timing, VersionCode,
+};
 
 use crate::theme::Theme;
 
-/// Everything that a version of the app goes by.
+/// Everything that the themed app of one version depends on.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the version looks like and is called.
+    /// The version's name in cookies, tables and metrics.
+    pub version: VersionCode,
+    /// How the version looks.
     pub theme: Theme,
-    /// What it must hold in common with the other versions and the edge.
+    /// What the version has in common with the other versions and the edge.
     pub shared: SharedSettings,
 }
 
-/// What every version of the app and the edge in front of them go by alike.
+/// What every version and the edge must have in common.
 #[derive(Debug, Clone)]
 pub struct SharedSettings {
     /// How session cookies are written and read.
     pub cookie: SessionCookie,
-    /// What the `x-origin-verify` header must hold, if anything.
+    /// The required value of the `x-origin-verify` header, if there is one.
     pub origin_secret: Option<SecretString>,
-    /// Seconds after which the edge reads the plan again.
+    /// See [`PLAN_TTL`].
     pub plan_ttl_seconds: u64,
-    /// Where sessions and the plan are kept.
-    pub tables: Tables,
+    /// The names of the tables.
+    pub tables: TableNames,
 }
 
-/// One setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// Name in a theme file; with `STICKSHIFT_` before it, the environment variable.
-    pub name: &'static str,
-    /// What holds if it is not set; `None` if it must be, or may be left out.
-    pub default: Option<&'static str>,
-    /// Whether it may come from the environment only: theme files are built into images.
-    pub is_secret: bool,
-    /// What it does, with unit and range.
-    pub about: &'static str,
-}
-
-/// Prefix of the environment variables.
+/// The prefix of the environment variables.
 const PREFIX: &str = "STICKSHIFT";
 
-/// Every setting there is.
-pub const SETTINGS: [Setting; 15] = [
-    required(
-        "VERSION_CODE",
-        "The version's name in cookies, tables and metrics: 1 to 16 characters of A-Z, a-z, 0-9, _ and -.",
-    ),
-    required("VERSION_NAME", "The version's name on its pages: 1 to 64 characters."),
-    required("BACKGROUND_COLOR", "A CSS color."),
-    required("COLOR", "A CSS color, for text."),
-    required("FONT_FAMILY", "Font names divided by commas: letters, digits, spaces, _ and -."),
-    optional("SESSION_SECONDS", "600", "How long a session goes on after its last visit: 60 to 86400."),
-    optional(
-        "TOUCH_INTERVAL_SECONDS",
-        "60",
-        "Age from which a receipt makes the app write the session again: 0 (every view) to SESSION_SECONDS.",
-    ),
-    optional(
-        "TRUST_WINDOW_SECONDS",
-        "60",
-        "Age up to which the edge routes by a receipt without asking DynamoDB: 0 (always ask) to SESSION_SECONDS.",
-    ),
-    optional("CLOCK_ALLOWANCE_SECONDS", "60", "How far two machines' clocks may be apart: 0 to 600."),
-    optional(
-        "PLAN_TTL_SECONDS",
-        "5",
-        "Age from which the edge reads the plan again: 0 (for every new session) to 3600.",
-    ),
-    secret(
-        "KEYS",
-        "Keys of the receipts, divided by commas: the first signs, all verify. Each at least 32 characters, such as `openssl rand -hex 32` prints. Without it the cookie is a bare token.",
-    ),
-    optional(
-        "ACCEPT_BARE_TOKENS",
-        "false",
-        "Whether bare tokens count although KEYS is set, for migrating: true or false.",
-    ),
-    secret("ORIGIN_SECRET", "What the x-origin-verify header must hold; without it every request is served."),
-    optional(
-        "SESSIONS_TABLE",
-        SESSIONS_TABLE,
-        "Name of the sessions' table: 3 to 255 of A-Z, a-z, 0-9, _, - and dots.",
-    ),
-    optional("ROLLOUT_TABLE", ROLLOUT_TABLE, "Name of the plan's table, likewise."),
-];
-
-const fn required(name: &'static str, about: &'static str) -> Setting {
-    Setting { name, default: None, is_secret: false, about }
-}
-
-const fn optional(name: &'static str, default: &'static str, about: &'static str) -> Setting {
-    Setting { name, default: Some(default), is_secret: false, about }
-}
-
-const fn secret(name: &'static str, about: &'static str) -> Setting {
-    Setting { name, default: None, is_secret: true, about }
+/// Every setting of the app.
+pub fn app_settings() -> Vec<Setting> {
+    vec![
+        Setting::without_default(
+            "version_code",
+            "The version's name in cookies, tables and metrics: 1 to 16 characters of A-Z, a-z, 0-9, `_` and `-`. \
+             Required.",
+        ),
+        Setting::without_default("version_name", "The version's name on its pages: 1 to 64 characters. Required."),
+        Setting::without_default("background_color", "The background: a CSS color. Required."),
+        Setting::without_default("color", "The text: a CSS color. Required."),
+        Setting::without_default(
+            "font_family",
+            "Font names separated by commas: letters, digits, spaces, `_` and `-`. Required.",
+        ),
+        Setting::interval(&SESSION),
+        Setting::interval(&TOUCH_INTERVAL),
+        Setting::interval(&TRUST_WINDOW),
+        Setting::interval(&CLOCK_ALLOWANCE),
+        Setting::interval(&PLAN_TTL),
+        Setting::keys(),
+        Setting::accept_bare_tokens(),
+        Setting::secret(
+            "origin_secret",
+            "The value that the `x-origin-verify` header must have. Without this setting, every request is served.",
+        ),
+        Setting::sessions_table(),
+        Setting::rollout_table(),
+    ]
 }
 
 impl Settings {
-    /// Loads the settings of the version that a theme file names.
+    /// Loads the settings of the version that a theme file describes.
     ///
-    /// Errors say which setting, from which file or variable, and what it takes.
+    /// Errors name the setting, its file or variable, and what the setting takes.
     pub fn load(theme_file: &Path) -> Result<Self> {
         let values = Values::read(Some(theme_file))?;
-        let raw = values.parse()?;
-        Ok(Self { theme: raw.theme(&values)?, shared: raw.shared(&values)? })
+        let version =
+            VersionCode::parse(&values.text("version_code")?).map_err(|cause| values.refuse("version_code", cause))?;
+        let theme = Theme::new(
+            &values.text("version_name")?,
+            &values.text("background_color")?,
+            &values.text("color")?,
+            &values.text("font_family")?,
+        );
+        let theme = theme.map_err(|cause| values.refuse(cause.setting, &cause))?;
+        Ok(Self { version, theme, shared: values.shared()? })
     }
 }
 
 impl SharedSettings {
-    /// Loads them from the environment, for an edge by itself. A theme's own settings are passed over there.
+    /// Loads the shared settings from the environment, for an edge without an app.
     ///
-    /// Errors say which variable, and what it takes.
+    /// Errors name the variable and what it takes.
     pub fn from_environment() -> Result<Self> {
-        let values = Values::read(None)?;
-        values.parse()?.shared(&values)
+        Values::read(None)?.shared()
     }
 }
 
-/// The values as they came, by their names in lower case, for telling where one is from.
+/// The values from all sources, by their names in lower case.
 struct Values<'a> {
     theme_file: Option<&'a Path>,
-    file: Collected,
-    environment: Collected,
+    environment: Map<String, Value>,
+    merged: Config,
 }
 
 impl<'a> Values<'a> {
     fn read(theme_file: Option<&'a Path>) -> Result<Self> {
         let file = match theme_file {
             Some(path) if !path.is_file() => {
-                bail!("there is no theme file {}: name one, such as themes/version1.toml", path.display());
+                bail!("there is no theme file {}: name one, for example themes/version1.toml", path.display());
             }
             Some(path) => File::from(path)
                 .format(FileFormat::Toml)
@@ -158,65 +129,100 @@ impl<'a> Values<'a> {
             variables.insert(name.to_owned(), value.to_owned());
         }
         let environment = Environment::with_prefix(PREFIX).prefix_separator("_").source(Some(variables)).collect()?;
-        // Theme files name their settings in upper case, like variables; the environment's arrive in lower case.
-        let file = file.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
-        let values = Self { theme_file, file: Collected(file), environment: Collected(environment) };
-        values.check_names()?;
+        // Theme files name their settings in upper case. The environment's names arrive in lower case.
+        let file: Map<_, _> = file.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
+        let mut config = Config::builder();
+        for setting in app_settings().into_iter().filter(|setting| !setting.default.is_empty()) {
+            config = config.set_default(setting.name, setting.default)?;
+        }
+        let config = config.add_source(Collected(file.clone())).add_source(Collected(environment.clone()));
+        let values = Self { theme_file, environment, merged: config.build()? };
+        values.check_names(&file)?;
         Ok(values)
     }
 
-    fn parse(&self) -> Result<Raw> {
-        let mut config = Config::builder();
-        for setting in SETTINGS {
-            config = config.set_default(setting.name.to_lowercase(), setting.default)?;
-        }
-        let config = config.add_source(self.file.clone()).add_source(self.environment.clone()).build()?;
-        config.try_deserialize().map_err(|cause| {
-            let name = SETTINGS
-                .iter()
-                .find(|setting| cause.to_string().contains(&format!("`{}`", setting.name.to_lowercase())));
-            match name {
-                Some(setting) => anyhow!("{}: {cause}", self.place(setting.name)),
-                None => anyhow!(cause).context(match self.theme_file {
-                    Some(path) => format!("could not read the settings of {}", path.display()),
-                    None => "could not read the settings in the environment".to_owned(),
-                }),
-            }
-        })
-    }
-
-    /// Refuses what no setting is called, lest a slip pass for a setting.
-    fn check_names(&self) -> Result<()> {
-        for name in self.file.0.keys().chain(self.environment.0.keys()) {
-            let setting = SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name));
-            let Some(setting) = setting else {
-                let known = SETTINGS.map(|setting| setting.name).join(", ");
-                bail!("{}: there is no such setting; there are {known}", self.place(name));
+    /// Rejects unknown names, so that a typo is not ignored silently. Rejects secrets in a theme file.
+    fn check_names(&self, file: &Map<String, Value>) -> Result<()> {
+        let settings = app_settings();
+        for name in file.keys().chain(self.environment.keys()) {
+            let Some(setting) = settings.iter().find(|setting| setting.name == *name) else {
+                let known: Vec<_> = settings.iter().map(|setting| setting.name.to_uppercase()).collect();
+                bail!("{}: there is no such setting; there are {}", self.place(name), known.join(", "));
             };
-            if let Some(path) = self.theme_file.filter(|_| setting.is_secret && self.file.0.contains_key(name)) {
+            if let Some(path) = self.theme_file.filter(|_| setting.is_secret && file.contains_key(name)) {
+                let name = name.to_uppercase();
                 bail!(
-                    "{} in {}: a secret does not belong in a file that is built into an image; set {PREFIX}_{} instead",
-                    setting.name,
+                    "{name} in {}: a secret does not belong in a file that is built into an image; set {PREFIX}_{name} instead",
                     path.display(),
-                    setting.name
                 );
             }
         }
         Ok(())
     }
 
+    /// The value of a setting, if it is set or has a default.
+    fn get<'de, T: Deserialize<'de>>(&self, name: &str) -> Result<Option<T>> {
+        match self.merged.get(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(ConfigError::NotFound(_)) => Ok(None),
+            Err(cause) => Err(self.refuse(name, cause)),
+        }
+    }
+
+    fn required<'de, T: Deserialize<'de>>(&self, name: &str) -> Result<T> {
+        self.get(name)?.ok_or_else(|| anyhow!("{} is missing: every version needs it", self.place(name)))
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        self.required(name)
+    }
+
+    fn interval(&self, interval: &Interval) -> Result<u64> {
+        self.required(interval.name)
+    }
+
+    fn shared(&self) -> Result<SharedSettings> {
+        let timing = Timing {
+            session_seconds: self.interval(&SESSION)?,
+            touch_interval_seconds: self.interval(&TOUCH_INTERVAL)?,
+            trust_window_seconds: self.interval(&TRUST_WINDOW)?,
+            clock_allowance_seconds: self.interval(&CLOCK_ALLOWANCE)?,
+        };
+        let plan_ttl_seconds = self.interval(&PLAN_TTL)?;
+        let ranges = timing.check().and_then(|()| PLAN_TTL.check(plan_ttl_seconds, u64::MAX));
+        ranges.map_err(|cause| self.refuse(cause.name, &cause))?;
+        let keys = self.get::<String>("keys")?.map(|list| Keys::parse(&list)).transpose();
+        let keys = keys.map_err(|cause| self.refuse("keys", cause))?;
+        let origin_secret = self.get::<String>("origin_secret")?;
+        if origin_secret.as_ref().is_some_and(String::is_empty) {
+            return Err(self.refuse("origin_secret", "it is empty; give it a value or leave it out"));
+        }
+        let tables = TableNames { sessions: self.text("sessions_table")?, rollout: self.text("rollout_table")? };
+        tables.check().map_err(|cause| self.refuse(cause.name, &cause))?;
+        let accept_bare_tokens = self.required("accept_bare_tokens")?;
+        Ok(SharedSettings {
+            cookie: SessionCookie { keys, accept_bare_tokens, timing },
+            origin_secret: origin_secret.map(SecretString::from),
+            plan_ttl_seconds,
+            tables,
+        })
+    }
+
+    fn refuse(&self, name: &str, cause: impl std::fmt::Display) -> anyhow::Error {
+        anyhow!("{}: {cause}", self.place(name))
+    }
+
     /// The variable or the file that a setting comes from.
     fn place(&self, name: &str) -> String {
+        let upper_case = name.to_uppercase();
         match self.theme_file {
-            Some(path) if !self.environment.0.contains_key(&name.to_lowercase()) => {
-                format!("{} in {}", name.to_uppercase(), path.display())
-            }
-            _ => format!("{PREFIX}_{} in the environment", name.to_uppercase()),
+            Some(path) if !self.environment.contains_key(name) => format!("{upper_case} in {}", path.display()),
+            _ => format!("{PREFIX}_{upper_case} in the environment"),
         }
     }
 }
 
-/// Values that have been read.
+/// Values that have been read already, as a source.
 #[derive(Debug, Clone)]
 struct Collected(Map<String, Value>);
 
@@ -228,78 +234,4 @@ impl Source for Collected {
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
         Ok(self.0.clone())
     }
-}
-
-/// The settings before their ranges are checked.
-#[derive(Deserialize)]
-struct Raw {
-    version_code: Option<String>,
-    version_name: Option<String>,
-    background_color: Option<String>,
-    color: Option<String>,
-    font_family: Option<String>,
-    session_seconds: u64,
-    touch_interval_seconds: u64,
-    trust_window_seconds: u64,
-    clock_allowance_seconds: u64,
-    plan_ttl_seconds: u64,
-    keys: Option<SecretString>,
-    accept_bare_tokens: bool,
-    origin_secret: Option<SecretString>,
-    sessions_table: String,
-    rollout_table: String,
-}
-
-impl Raw {
-    fn theme(&self, values: &Values<'_>) -> Result<Theme> {
-        let given = |value: &Option<String>, name: &str| {
-            value.clone().ok_or_else(|| anyhow!("{} is missing: every theme names it", values.place(name)))
-        };
-        Theme::new(
-            &given(&self.version_code, "version_code")?,
-            &given(&self.version_name, "version_name")?,
-            &given(&self.background_color, "background_color")?,
-            &given(&self.color, "color")?,
-            &given(&self.font_family, "font_family")?,
-        )
-        .map_err(|cause| anyhow!("{}: {cause}", values.place(cause.setting)))
-    }
-
-    fn shared(self, values: &Values<'_>) -> Result<SharedSettings> {
-        let timing = Timing {
-            session_seconds: self.session_seconds,
-            touch_interval_seconds: self.touch_interval_seconds,
-            trust_window_seconds: self.trust_window_seconds,
-            clock_allowance_seconds: self.clock_allowance_seconds,
-        };
-        timing.check().map_err(|cause| anyhow!("{}: {cause}", values.place(cause.name)))?;
-        if self.plan_ttl_seconds > RouterConfig::PLAN_TTL_SECONDS_MAX {
-            let maximum = RouterConfig::PLAN_TTL_SECONDS_MAX;
-            bail!("{}: it takes 0 to {maximum} seconds", values.place("plan_ttl_seconds"));
-        }
-        let keys = self.keys.map(|list| Keys::parse(list.expose_secret())).transpose();
-        let keys = keys.map_err(|cause| anyhow!("{}: {cause}", values.place("keys")))?;
-        if self.origin_secret.as_ref().is_some_and(|secret| secret.expose_secret().is_empty()) {
-            bail!("{} is empty: give it a value or leave it out", values.place("origin_secret"));
-        }
-        let tables = Tables { sessions: self.sessions_table, rollout: self.rollout_table };
-        tables.check().map_err(|cause| anyhow!("{}: {cause}", values.place(cause.name)))?;
-        Ok(SharedSettings {
-            cookie: SessionCookie { keys, accept_bare_tokens: self.accept_bare_tokens, timing },
-            origin_secret: self.origin_secret,
-            plan_ttl_seconds: self.plan_ttl_seconds,
-            tables,
-        })
-    }
-}
-
-/// The table of all settings, as in `docs/settings.md`.
-pub fn settings_table() -> String {
-    let mut table = "| setting | default | what it does |\n| --- | --- | --- |\n".to_owned();
-    for Setting { name, default, is_secret, about } in SETTINGS {
-        let default = default.map_or_else(String::new, |default| format!("`{default}`"));
-        let only = if is_secret { " Environment only." } else { "" };
-        writeln!(table, "| `{name}` | {default} | {about}{only} |").expect("a String takes any text");
-    }
-    table
 }

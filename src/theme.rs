@@ -1,28 +1,26 @@
-//! What a version looks like, checked so that no value can break out of the style sheet.
+//! How a version looks. The values are checked, so that none can break out of the style sheet.
 
 use csscolorparser::Color;
-use stickshift_contract::{VersionCode, VersionCodeError};
 
-/// A version's theme: the five settings of its theme file, and what follows from them.
+/// A version's theme: four settings of its theme file, and values that follow from them.
 #[derive(Debug, Clone)]
 pub struct Theme {
-    /// `VERSION_CODE`.
-    pub code: VersionCode,
-    /// `VERSION_NAME`: 1 to 64 characters, none of them a control character.
+    /// `VERSION_NAME`: 1 to 64 characters without control characters.
     pub name: String,
     /// `BACKGROUND_COLOR` as `#rrggbb`.
     pub background: String,
     /// `COLOR` of the text as `#rrggbb`.
     pub color: String,
-    /// Color behind the text: the background, moved away from the text's color until the text can be read on it.
+    /// The color behind the text. It is the background's color, changed until the text has enough
+    /// contrast.
     pub panel: String,
-    /// `FONT_FAMILY`: names divided by commas.
+    /// `FONT_FAMILY`: names separated by commas.
     pub font_family: String,
     /// Whether the text is lighter than the background.
     pub is_dark: bool,
 }
 
-/// A theme value that is refused.
+/// A value of a theme is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct ThemeError {
@@ -31,36 +29,27 @@ pub struct ThemeError {
     reason: String,
 }
 
-/// Contrast that small text needs: [WCAG 2.2, 1.4.3](https://www.w3.org/TR/WCAG22/#contrast-minimum).
+/// The contrast that small text needs: [WCAG 2.2, 1.4.3](https://www.w3.org/TR/WCAG22/#contrast-minimum).
 const ENOUGH_CONTRAST: f32 = 4.5;
 
 impl Theme {
-    /// Checks the five values. Errors: the first [`ThemeError`].
-    pub fn new(
-        code: &str,
-        name: &str,
-        background_color: &str,
-        color: &str,
-        font_family: &str,
-    ) -> Result<Self, ThemeError> {
-        let code =
-            VersionCode::parse(code).map_err(|cause: VersionCodeError| refuse("version_code", cause.to_string()))?;
+    /// Checks the four values. Errors: the first [`ThemeError`].
+    pub fn new(name: &str, background_color: &str, color: &str, font_family: &str) -> Result<Self, ThemeError> {
         if !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-            return Err(refuse("version_name", "it takes 1 to 64 characters, none of them a control character".into()));
+            return Err(refuse("version_name", "expected 1 to 64 characters without control characters".into()));
         }
         let is_family = |family: &str| {
             let allowed = |character: char| character.is_ascii_alphanumeric() || " _-".contains(character);
             !family.trim().is_empty() && family.chars().all(allowed)
         };
         if font_family.len() > 200 || !font_family.split(',').all(is_family) {
-            let reason = "it takes font names divided by commas, each of letters, digits, spaces, _ and -";
+            let reason = "expected font names separated by commas, each of letters, digits, spaces, _ and -";
             return Err(refuse("font_family", format!("`{}`: {reason}", shortened(font_family))));
         }
         let background = parse_color("background_color", background_color)?;
         let text = parse_color("color", color)?;
         let is_dark = luminance(&text) > luminance(&background);
         Ok(Self {
-            code,
             name: name.to_owned(),
             panel: panel(&background, &text, is_dark).to_css_hex().to_string(),
             background: background.to_css_hex().to_string(),
@@ -79,16 +68,17 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// What goes into the style sheet is the parsed color written anew, never the text.
+/// The style sheet gets the parsed color, written anew, and never the text.
 fn parse_color(setting: &'static str, text: &str) -> Result<Color, ThemeError> {
     match csscolorparser::parse(text) {
         Ok(color) if color.a >= 1.0 => Ok(color),
-        Ok(_) => Err(refuse(setting, format!("`{}`: it takes a color that nothing shines through", shortened(text)))),
-        Err(_) => Err(refuse(setting, format!("`{}`: it takes a CSS color such as #08122C", shortened(text)))),
+        Ok(_) => Err(refuse(setting, format!("`{}`: expected a color without transparency", shortened(text)))),
+        Err(_) => Err(refuse(setting, format!("`{}`: expected a CSS color, for example #08122C", shortened(text)))),
     }
 }
 
-/// The article's own first theme has a contrast of 4.3, which is too little for small text: hence a panel.
+/// The color behind the text. The article's first theme has a contrast of 4.3, which is too little for
+/// small text, so the text stands on a panel.
 fn panel(background: &Color, text: &Color, is_dark: bool) -> Color {
     let pole = if is_dark { Color::new(0.0, 0.0, 0.0, 1.0) } else { Color::new(1.0, 1.0, 1.0, 1.0) };
     let mixes = (2..=8).map(|eighths| background.interpolate_rgb(&pole, eighths as f32 / 8.0));
@@ -115,7 +105,7 @@ mod tests {
     use super::*;
 
     fn theme(background: &str, color: &str) -> Theme {
-        Theme::new("1", "Version 1.0", background, color, "Serif").expect("a good theme")
+        Theme::new("Version 1.0", background, color, "Serif").expect("a good theme")
     }
 
     #[test]
@@ -134,7 +124,7 @@ mod tests {
     #[test]
     fn values_that_could_break_out_of_css_are_refused() {
         let refused = |background: &str, color: &str, font: &str| {
-            Theme::new("1", "Version 1.0", background, color, font).expect_err("must be refused").setting
+            Theme::new("Version 1.0", background, color, font).expect_err("must be refused").setting
         };
         assert_eq!(refused("red;} body{display:none", "#255", "Serif"), "background_color");
         assert_eq!(refused("#fff", "url(https://evil.example)", "Serif"), "color");
@@ -142,7 +132,6 @@ mod tests {
         for font in ["Serif; } *{", "Serif\"", "a\\b", "", "Serif,", "url(x)", "</style>", "Seri\nf"] {
             assert_eq!(refused("#fff", "#255", font), "font_family", "{font:?}");
         }
-        assert_eq!(Theme::new("a b", "n", "#fff", "#255", "Serif").expect_err("space").setting, "version_code");
-        assert_eq!(Theme::new("1", "a\u{7}", "#fff", "#255", "Serif").expect_err("bell").setting, "version_name");
+        assert_eq!(Theme::new("a\u{7}", "#fff", "#255", "Serif").expect_err("bell").setting, "version_name");
     }
 }

@@ -1,12 +1,12 @@
-//! Crawlers and monitors, by what they call themselves.
+//! Crawlers and monitors, recognised by their `User-Agent`.
 
-/// Whether a `User-Agent` belongs to a known crawler or monitor. Such a request starts no session.
+/// Whether a `User-Agent` belongs to a known crawler or monitor. Such a request begins no session.
 ///
-/// Plain clients such as curl are viewers, and so is `Amazon CloudFront`, which is what arrives when the viewer's own
-/// header is not forwarded. A request without the header is a viewer as well.
+/// Plain clients such as curl count as viewers. So does `Amazon CloudFront`, the value that arrives when
+/// CloudFront does not forward the viewer's own header, and so does a request without the header.
 pub fn is_bot(user_agent: &str) -> bool {
-    // Words that crawlers and monitors put into their names, in lower case. `bot` covers Googlebot, bingbot and most
-    // others; the rest are those that go without it.
+    // Words that crawlers and monitors have in their names, in lower case. `bot` covers Googlebot,
+    // bingbot and most others. The rest are names without `bot` in them.
     const MARKS: [&str; 20] = [
         "bot",
         "crawl",
@@ -29,7 +29,7 @@ pub fn is_bot(user_agent: &str) -> bool {
         "kube-probe",
         "blackbox-exporter",
     ];
-    // Phones of this maker have `Cubot` in their names, and people behind them.
+    // The phones of one maker are called `Cubot`, and people use them.
     let user_agent = user_agent.to_ascii_lowercase().replace("cubot", "");
     MARKS.iter().any(|mark| user_agent.contains(mark))
         || (user_agent.contains("uptime") && !user_agent.contains("mozilla"))

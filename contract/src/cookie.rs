@@ -1,13 +1,16 @@
-//! The session cookie: how the app writes it, and how app and edge read it alike.
+//! The session cookie: how the app writes it, and how app and edge read it.
 
-use crate::{Keys, Receipt, Timing, Token};
+use crate::receipt::{Keys, Receipt};
+use crate::timing::Timing;
+use crate::token::Token;
 
-/// How session cookies are read and written: one per configuration.
+/// How session cookies are read and written.
 #[derive(Debug, Clone)]
 pub struct SessionCookie {
-    /// Keys of the receipts. Without any the cookie is the bare token, and every request looks the session up.
+    /// The keys of the receipts. Without keys the cookie is the bare token, and every request of a
+    /// session is looked up.
     pub keys: Option<Keys>,
-    /// Whether a bare token is taken although there are keys: for migrating to receipts.
+    /// Whether a bare token counts although there are keys. For migrating to receipts.
     pub accept_bare_tokens: bool,
     /// The intervals that ages are judged by.
     pub timing: Timing,
@@ -16,11 +19,11 @@ pub struct SessionCookie {
 /// What a viewer's cookies claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// A receipt with a right tag, and its age in seconds.
+    /// A receipt with a valid tag, and its age in seconds.
     Receipt(Receipt, u64),
-    /// A token that only the table can vouch for.
+    /// A token without a receipt. Only the table can tell whether it is a session.
     Bare(Token),
-    /// No session, or none that can be believed.
+    /// No session cookie, or none that is valid.
     Nothing,
 }
 
@@ -28,10 +31,10 @@ impl SessionCookie {
     /// The cookie's name.
     pub const NAME: &str = "sessiontoken";
 
-    /// What the viewer claims, from the values of its Cookie headers.
+    /// What the viewer claims, from the values of the Cookie headers.
     ///
-    /// Where several session cookies hold a valid receipt, the newest counts: a cookie left over from another path or
-    /// domain must not hide the one that is being renewed. A forged one is passed over like any other noise.
+    /// Of several valid receipts the newest one counts: an old cookie from another path or domain must
+    /// not hide the one that the app renews. A cookie that is not valid is ignored.
     pub fn read<'a>(&self, cookie_headers: impl IntoIterator<Item = &'a [u8]>, now: u64) -> Claim {
         let mut claim = Claim::Nothing;
         for value in cookie_headers.into_iter().flat_map(session_cookie_values) {
@@ -52,7 +55,7 @@ impl SessionCookie {
 
     /// The `Set-Cookie` value for a session ([RFC 6265, section 4.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1)).
     ///
-    /// `is_https`: whether the viewer came by HTTPS, which adds `Secure`.
+    /// `is_https`: whether the viewer came by HTTPS. Then the cookie is `Secure`.
     pub fn write(&self, receipt: &Receipt, is_https: bool) -> String {
         let value = match &self.keys {
             Some(keys) => keys.sign(receipt),
@@ -64,10 +67,11 @@ impl SessionCookie {
     }
 }
 
-/// Every value of a session cookie in one Cookie header, in its order, without the quotes it may stand in.
+/// Every value of a session cookie in one Cookie header, in order, without surrounding quotes.
 ///
-/// Reads what browsers send ([RFC 6265, section 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)): pairs divided
-/// by `;`, the name up to the first `=`. Takes bytes, since other cookies in the header may not be UTF-8.
+/// Reads what browsers send ([RFC 6265, section 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)):
+/// pairs separated by `;`, the name up to the first `=`. Takes bytes, because other cookies in the
+/// header may not be UTF-8.
 pub fn session_cookie_values(header: &[u8]) -> impl Iterator<Item = &str> {
     header.split(|&byte| byte == b';').filter_map(|pair| {
         let value = pair.trim_ascii_start().strip_prefix(SessionCookie::NAME.as_bytes())?.trim_ascii_start();

@@ -1,13 +1,20 @@
-//! What the app, the edge and the operator agree on: versions, tokens, receipts, session items and plans.
+//! What the app, the edge and the operator agree on.
 //!
-//! Pure: no AWS SDK, no async runtime, no clock. `now` and the random generator are arguments.
+//! Versions, tokens, receipts, session items, plans, headers, tables and intervals. This crate is
+//! pure: it has no AWS SDK, no async runtime and no clock. `now` and the random generator are
+//! arguments.
 
 mod bot;
 mod cookie;
+mod headers;
+mod interval;
+mod item;
+mod placement;
 mod plan;
 mod receipt;
 mod route;
-mod session;
+mod setting;
+mod tables;
 mod timing;
 mod token;
 mod version;
@@ -15,23 +22,26 @@ mod weight;
 
 pub use bot::is_bot;
 pub use cookie::{Claim, SessionCookie, session_cookie_values};
-pub use plan::{Origin, Plan, PlanError, PlannedVersion, Protocol, State};
+pub use headers::{
+    EDGE_FORMATS, EDGE_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, REVISION_HEADER, ROUTE_HEADER, VERSION_HEADER,
+};
+pub use interval::{
+    CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Interval, OutOfRange, PLAN_TTL, SESSION, TOUCH_INTERVAL, TRUST_WINDOW,
+};
+pub use item::SessionItem;
+pub use placement::{Placed, Placement};
+pub use plan::{
+    Domain, DomainError, Origin, PLAN_FORMAT, Plan, PlanError, PlanRecord, PlannedVersion, Port, PortError, Protocol,
+    State,
+};
 pub use receipt::{Keys, KeysError, Receipt};
-pub use route::{ORIGIN_VERIFY_HEADER, ROUTE_HEADER, Route, VERSION_HEADER};
-pub use session::SessionItem;
-pub use timing::{Timing, TimingError};
+pub use route::Route;
+pub use setting::{ROLLOUT_TABLE, SESSIONS_TABLE, Setting, settings_table};
+pub use tables::{
+    PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNameError, TableNames,
+    TableSchema, plan_history_key,
+};
+pub use timing::Timing;
 pub use token::{Token, TokenError};
 pub use version::{VersionCode, VersionCodeError};
 pub use weight::{Weight, WeightError};
-
-/// Hash-keyed table of the sessions; see [`SessionItem`].
-pub const SESSIONS_TABLE: &str = "SessionsTable";
-
-/// Table of the plan in force and of the earlier ones; hash key `pk`, range key `sk`.
-pub const ROLLOUT_TABLE: &str = "RolloutTable";
-
-/// `pk` of every plan in [`ROLLOUT_TABLE`].
-pub const PLAN_PARTITION: &str = "rollout";
-
-/// `sk` of the plan in force in [`ROLLOUT_TABLE`].
-pub const PLAN_IN_FORCE: &str = "current";

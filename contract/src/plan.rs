@@ -1,19 +1,32 @@
 //! The rollout plan and its rules.
 
+mod origin;
+mod record;
+mod stored;
+
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rand::{Rng, RngExt as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{Token, VersionCode, Weight};
+pub use origin::{Domain, DomainError, Origin, Port, PortError, Protocol};
+pub use record::PlanRecord;
+pub use stored::PLAN_FORMAT;
 
-/// A plan that keeps every rule: which versions there are, where they live, what share of new sessions each gets.
+use crate::token::Token;
+use crate::version::VersionCode;
+use crate::weight::Weight;
+
+/// Which versions exist, where each is served, and what share of new sessions each gets.
 ///
-/// The only ways to one are [`Plan::new`] and deserializing, and both check. As JSON, and likewise in the table:
+/// A `Plan` keeps every rule: [`Plan::new`] and deserializing are the only ways to make one, and both
+/// check. This is the shape in JSON. The table stores the same attributes.
 ///
 /// ```
 /// # let text = r#"
 /// {
+///   "format": 1,
 ///   "revision": 7,
 ///   "stable": "1",
 ///   "versions": {
@@ -34,115 +47,82 @@ use crate::{Token, VersionCode, Weight};
 /// # assert_eq!(plan.revision(), 7);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "UncheckedPlan")]
+#[serde(try_from = "stored::StoredPlan", into = "stored::StoredPlan")]
 pub struct Plan {
     revision: u64,
     stable: VersionCode,
     versions: BTreeMap<VersionCode, PlannedVersion>,
 }
 
-/// A version's part of a plan.
+/// What a plan says about one version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedVersion {
-    /// The host that serves it.
+    /// Where the version is served.
     pub origin: Origin,
-    /// Its share of new sessions; counts while the version is live.
+    /// The version's share of new sessions. It counts while the version is live.
     #[serde(rename = "weight_basis_points")]
     pub weight: Weight,
-    /// What it may serve.
+    /// Which requests the version may serve.
     pub state: State,
-    /// End of a drain in Unix seconds; past it no session stays. Only while draining.
+    /// End of a drain in Unix seconds. From then on no session stays. Only a draining version has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+    /// Unix seconds at which the version was last withdrawn. It keeps this when it comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<u64>,
 }
 
-/// Where a version is served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// A DNS name: CloudFront takes no IP address
-    /// ([event structure](https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-event-structure.html)).
-    pub domain: String,
-    /// 80, 443 or 1024 to 65535: the ports that CloudFront connects to.
-    pub port: u16,
-    /// How CloudFront speaks to it.
-    pub protocol: Protocol,
-}
-
-/// Protocol between the edge and an origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// Plain HTTP.
-    Http,
-    /// HTTPS.
-    Https,
-}
-
-/// What a version may serve.
+/// Which requests a version may serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Deployed, shown to testers only: no new sessions by weight.
+    /// It is deployed, and only testers see it: it gets no new sessions by weight.
     Staged,
-    /// Gets new sessions by its weight.
+    /// It gets new sessions by its weight.
     Live,
-    /// No new sessions; those in progress stay, until `until` if set.
+    /// It gets no new sessions. Sessions in progress stay, until `until` if that is set.
     Draining,
-    /// Nobody: sessions in progress move to a live version at once.
+    /// It serves nobody. Sessions in progress move to a live version at once.
     Withdrawn,
 }
 
 /// The rule that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// Nothing could take a new session.
+    /// The revision is so high that no other could follow, or that the history could not be sorted.
+    #[error("revision {0} is out of range: a plan's revision is at most {max}", max = Plan::MAX_REVISION)]
+    Revision(u64),
+    /// No version could take a new session.
     #[error("no version is live: at least one must be")]
     NoneLive,
-    /// Shares that are not a whole.
+    /// The shares do not make a whole.
     #[error("the weights of the live versions add up to {}.{:02} percent: they must add up to 100.00", .0 / 100, .0 % 100)]
     WeightSum(u32),
-    /// Stable is not in the plan.
+    /// The stable version is not in the plan.
     #[error("stable is version {0}, which is not in the plan")]
     StableUnknown(VersionCode),
-    /// Stable could not serve everyone.
-    #[error("stable is version {0}, which is not live: stable must be")]
+    /// The stable version could not serve everybody.
+    #[error("stable is version {0}, which is not live: the stable version must be live")]
     StableNotLive(VersionCode),
-    /// An end of a drain where nothing drains.
-    #[error("version {0} has `until` but is not draining: only a drain ends")]
+    /// A version that does not drain has an end of the drain.
+    #[error("version {0} has `until` but is not draining: only a draining version has `until`")]
     UntilWithoutDrain(VersionCode),
-    /// A host name that CloudFront would refuse.
-    #[error("version {version}'s origin has the domain `{domain}`: it takes a DNS name, no IP address, no port")]
-    Domain {
-        /// Whose origin.
-        version: VersionCode,
-        /// What was given.
-        domain: String,
-    },
-    /// A port that CloudFront would refuse.
-    #[error("version {version}'s origin has the port {port}: it takes 80, 443 or 1024 to 65535")]
-    Port {
-        /// Whose origin.
-        version: VersionCode,
-        /// What was given.
-        port: u16,
-    },
 }
 
 impl Plan {
-    /// A plan, if it keeps the rules. Errors: the first [`PlanError`] found.
+    /// The highest revision: the history's keys have ten digits.
+    pub const MAX_REVISION: u64 = 9_999_999_999;
+
+    /// Makes a plan. Errors: the first [`PlanError`] found.
     pub fn new(
         revision: u64,
         stable: VersionCode,
         versions: BTreeMap<VersionCode, PlannedVersion>,
     ) -> Result<Self, PlanError> {
+        if revision > Self::MAX_REVISION {
+            return Err(PlanError::Revision(revision));
+        }
         for (&version, planned) in &versions {
-            let Origin { domain, port, .. } = &planned.origin;
-            if !is_dns_name(domain) {
-                return Err(PlanError::Domain { version, domain: domain.clone() });
-            }
-            if !matches!(port, 80 | 443 | 1024..) {
-                return Err(PlanError::Port { version, port: *port });
-            }
             if planned.until.is_some() && planned.state != State::Draining {
                 return Err(PlanError::UntilWithoutDrain(version));
             }
@@ -162,12 +142,12 @@ impl Plan {
         }
     }
 
-    /// Counts the plans: each change makes one more.
+    /// The number of this plan. Every change makes a plan with the next number.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The version a request goes to when nothing better is known.
+    /// The version that a request goes to when nothing better is known.
     pub fn stable(&self) -> VersionCode {
         self.stable
     }
@@ -191,25 +171,26 @@ impl Plan {
         })
     }
 
-    /// Whether assets of `version` are still served: pages that asked for them may be open, so even past a drain's end.
+    /// Whether the assets of `version` are still served. They are, even after the end of a drain,
+    /// because pages that need them may still be open.
     pub fn serves_assets_of(&self, version: VersionCode) -> bool {
         self.versions.get(&version).is_some_and(|planned| planned.state != State::Withdrawn)
     }
 
-    /// A version for a new session, by weight. Draws one number.
+    /// Draws a version for a new session, by weight. It draws one number.
     pub fn pick(&self, rng: &mut impl Rng) -> VersionCode {
         self.holder_of(rng.random_range(0..Weight::ALL.basis_points()))
     }
 
-    /// A version for a session that has to move, by weight, and the same one for every request of the session: its
-    /// token is as random as any draw.
+    /// Chooses a version by weight for a session that has to move. The token takes the place of the
+    /// random number, so that every request of the session gets the same version.
     pub fn pick_again(&self, token: &Token) -> VersionCode {
-        let digits = u64::from_str_radix(&token.as_str()[..16], 16).expect("tokens hold hex digits only");
+        let digits = u64::from_str_radix(&token.as_str()[..16], 16).expect("a token has hex digits only");
         let ticket = digits % u64::from(Weight::ALL.basis_points());
-        self.holder_of(u16::try_from(ticket).expect("less than 10,000"))
+        self.holder_of(u16::try_from(ticket).expect("a ticket is less than 10,000"))
     }
 
-    /// The live version whose share a ticket of `0..10_000` falls into.
+    /// The live version whose share holds a ticket of `0..10_000`.
     fn holder_of(&self, mut ticket: u16) -> VersionCode {
         for (version, weight) in self.live() {
             match ticket.checked_sub(weight.basis_points()) {
@@ -226,37 +207,8 @@ impl Plan {
     }
 }
 
-/// Letters, digits, hyphens and dots ([RFC 1123, section 2.1](https://www.rfc-editor.org/rfc/rfc1123#section-2.1)); the
-/// last label is not all digits, which tells a name from an IPv4 address.
-fn is_dns_name(domain: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last = domain.rsplit('.').next().unwrap_or_default();
-    domain.len() <= 253 && domain.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// A plan as it is stored, before its rules are checked.
-#[derive(Deserialize)]
-struct UncheckedPlan {
-    revision: u64,
-    stable: VersionCode,
-    versions: BTreeMap<VersionCode, PlannedVersion>,
-}
-
-impl TryFrom<UncheckedPlan> for Plan {
-    type Error = PlanError;
-
-    fn try_from(plan: UncheckedPlan) -> Result<Self, Self::Error> {
-        Self::new(plan.revision, plan.stable, plan.versions)
-    }
-}
-
-impl std::fmt::Display for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Staged => "staged",
             Self::Live => "live",

@@ -3,40 +3,50 @@
 use std::fmt::{self, Write as _};
 
 use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::token::write_hex;
-use crate::{Token, VersionCode};
+use crate::placement::Placed;
+use crate::token::{Token, write_hex};
+use crate::version::VersionCode;
 
-/// What a receipt says. As text: `<token>.<version>.<started>.<touched>.<tag>`; see [`Keys::sign`].
+/// What a receipt says.
+///
+/// As text: `<token>.<version>.<placed>.<started>.<touched>.<tag>`; see [`Keys::sign`]. This is format 1
+/// of the receipt; `docs/formats.md` tells how to change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// The session.
     pub token: Token,
     /// The version that wrote the session last.
     pub version: VersionCode,
-    /// First visit, in Unix seconds.
+    /// How the session came to this version, and by which plan.
+    pub placed: Placed,
+    /// Unix seconds of the first visit.
     pub started: u64,
-    /// Last write to the sessions table, in Unix seconds.
+    /// Unix seconds of the visit that issued the receipt. The item has the same number, unless its write
+    /// failed.
     pub touched: u64,
 }
 
-/// Keys for receipts: the first signs, all verify, so a new key can be put in front and nobody is logged out.
-#[derive(Clone)]
+/// The keys of the receipts. The first key signs and all keys verify, so that an operator can rotate a
+/// key and nobody loses a session.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Keys {
-    /// Each with its key already absorbed, which saves half of the hashing.
+    /// Each has absorbed its key already, which saves half of the hashing per receipt.
     keyed: Vec<Hmac<Sha256>>,
 }
 
-/// Why a list of keys is refused. Never repeats a key.
+/// Why a list of keys is refused. The message never repeats a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeysError {
-    /// Not one key in the list.
+    /// The list has no key.
     #[error("the list of keys is empty")]
     Empty,
-    /// A key that could be guessed.
-    #[error("key {position} has {length} characters: it takes at least {minimum}, e.g. from `openssl rand -hex 32`", minimum = Keys::MIN_LENGTH)]
+    /// A key is so short that somebody could guess it.
+    #[error("key {position} has {length} characters: a key needs at least {minimum}, for example from `openssl rand -hex 32`", minimum = Keys::MIN_LENGTH)]
     TooShort {
         /// Place in the list, from 1.
         position: usize,
@@ -45,16 +55,19 @@ pub enum KeysError {
     },
 }
 
-/// Bytes of the tag: the first half of HMAC-SHA-256, as [RFC 2104, section 5](https://www.rfc-editor.org/rfc/rfc2104#section-5) allows.
+/// Bytes of the tag: the first half of HMAC-SHA-256
+/// ([RFC 2104, section 5](https://www.rfc-editor.org/rfc/rfc2104#section-5) allows it).
 const TAG_BYTES: usize = 16;
 
 impl Keys {
-    /// Shortest key taken, in bytes: as many as SHA-256 has ([RFC 2104, section 3](https://www.rfc-editor.org/rfc/rfc2104#section-3)).
+    /// Shortest key in bytes: the output length of SHA-256
+    /// ([RFC 2104, section 3](https://www.rfc-editor.org/rfc/rfc2104#section-3)).
     pub const MIN_LENGTH: usize = 32;
 
-    /// Keys from a list separated by commas or line ends, the signing key first; white space around a key is dropped.
+    /// Reads a list of keys, separated by commas or line ends, the signing key first. White space around
+    /// a key is ignored. The characters themselves are the key: hex digits are not decoded.
     ///
-    /// A key's characters are the key, so hex digits are not decoded. Errors: [`KeysError`].
+    /// Errors: [`KeysError`].
     pub fn parse(list: &str) -> Result<Self, KeysError> {
         let texts = list.split([',', '\n']).map(str::trim).filter(|text| !text.is_empty());
         let mut keyed = Vec::new();
@@ -69,30 +82,31 @@ impl Keys {
 
     /// The receipt as text, signed with the first key.
     pub fn sign(&self, receipt: &Receipt) -> String {
-        let Receipt { token, version, started, touched } = receipt;
-        let mut text = String::with_capacity(128);
-        write!(text, "{}.{version}.{started}.{touched}", token.as_str()).expect("a String takes any text");
+        let Receipt { token, version, placed, started, touched } = receipt;
+        let mut text = String::with_capacity(144);
+        write!(text, "{}.{version}.{placed}.{started}.{touched}", token.as_str()).expect("a String takes any text");
         let tag = tag(&self.keyed[0], &text);
         text.push('.');
         text.push_str(std::str::from_utf8(&tag).expect("hex digits are ASCII"));
         text
     }
 
-    /// Reads a receipt that one of the keys signed; `None` if any character is not as it was signed.
+    /// Reads a receipt that one of the keys signed; `None` if any character has changed since.
     pub fn verify(&self, text: &str) -> Option<Receipt> {
-        // Reading comes first: it is cheaper than hashing, and most of what is no receipt ends here.
+        // Parsing comes first, because it is cheaper than hashing and rejects most other texts.
         let (signed, presented) = text.rsplit_once('.')?;
         let mut fields = signed.split('.');
         let receipt = Receipt {
             token: Token::parse(fields.next()?).ok()?,
             version: VersionCode::parse(fields.next()?).ok()?,
+            placed: Placed::parse(fields.next()?)?,
             started: fields.next()?.parse().ok()?,
             touched: fields.next()?.parse().ok()?,
         };
         if fields.next().is_some() {
             return None;
         }
-        // Every key is tried, so that the time taken does not tell which one signed.
+        // Every key is tried, so that the time does not reveal which key signed.
         let matches = self.keyed.iter().fold(subtle::Choice::from(0), |matches, key| {
             matches | tag(key, signed).as_slice().ct_eq(presented.as_bytes())
         });
@@ -106,6 +120,14 @@ fn tag(key: &Hmac<Sha256>, signed: &str) -> [u8; 2 * TAG_BYTES] {
     let mut digits = [0; 2 * TAG_BYTES];
     write_hex(&mac.finalize().into_bytes()[..TAG_BYTES], &mut digits);
     digits
+}
+
+impl TryFrom<String> for Keys {
+    type Error = KeysError;
+
+    fn try_from(list: String) -> Result<Self, Self::Error> {
+        Self::parse(&list)
+    }
 }
 
 impl fmt::Debug for Keys {

@@ -1,43 +1,35 @@
-//! Why the edge sent a request where it did, and how an origin knows.
+//! The edge's reasons for its routing decisions.
 
 use std::fmt;
 
-/// Request header in which the edge names the version it chose.
-pub const VERSION_HEADER: &str = "x-stickshift-version";
-
-/// Request header in which the edge gives its reason, a [`Route`].
-pub const ROUTE_HEADER: &str = "x-stickshift-route";
-
-/// Request header in which CloudFront proves to an origin that a request came through it, by a secret that they share.
-pub const ORIGIN_VERIFY_HEADER: &str = "x-origin-verify";
-
-/// The reason of a routing decision; travels to the app in [`ROUTE_HEADER`] and labels its metrics.
+/// The reason of a routing decision. It travels to the app in
+/// [`ROUTE_HEADER`](crate::ROUTE_HEADER) and labels the app's metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Route {
     /// The path names a version's assets.
     Asset,
-    /// A receipt young enough to be trusted unasked.
+    /// A receipt that is young enough to decide without a look-up.
     Receipt,
     /// The session's item in a replica.
     Record,
-    /// A receipt that no item confirms: the replica lags or did not answer.
+    /// A receipt that no item confirms, because the replica lags or did not answer.
     Hint,
     /// A crawler or monitor without a session.
     Bot,
-    /// A new session, by weight.
+    /// A new session; its version was drawn by weight.
     Roll,
-    /// A session taken from a version that may no longer serve it, by weight.
+    /// A session whose version may no longer serve it; its new version was chosen by weight.
     Moved,
     /// The router itself failed, or has never read a plan.
     Fallback,
 }
 
 impl Route {
-    /// Every reason there is.
+    /// Every reason.
     pub const EVERY: [Self; 8] =
         [Self::Asset, Self::Receipt, Self::Record, Self::Hint, Self::Bot, Self::Roll, Self::Moved, Self::Fallback];
 
-    /// The word for it in headers, logs and metrics.
+    /// The reason's word in headers, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Asset => "asset",
@@ -51,9 +43,15 @@ impl Route {
         }
     }
 
-    /// The reason a word stands for, if it stands for one.
+    /// The reason that a word means, if it means one.
     pub fn parse(word: &str) -> Option<Self> {
         Self::EVERY.into_iter().find(|route| route.as_str() == word)
+    }
+
+    /// Whether the plan chose the version for this request: the request then carries the plan's
+    /// revision in [`REVISION_HEADER`](crate::REVISION_HEADER).
+    pub fn is_placement(self) -> bool {
+        matches!(self, Self::Roll | Self::Moved)
     }
 }
 

@@ -8,21 +8,22 @@ use sha1::{Digest, Sha1};
 
 /// A session's id: 40 lower-case hex digits, the SHA-1 of 128 random bytes.
 ///
-/// Whoever knows a token may hold its session, so `Debug` and [`Token::short`] show the first 8 digits only:
-/// enough to follow a session through the logs, too little to take it over.
+/// Whoever knows a token may take the session over. So `Debug` and [`Token::short`] show only the first
+/// 8 digits, which are enough to follow a session through the logs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Token {
     digits: [u8; Token::LENGTH],
 }
 
-/// A text that is no [`Token`]. It does not repeat the text, which may be somebody's token with a slip in it.
+/// The text is not a [`Token`]. The error does not repeat it, because it may be somebody's token with a
+/// typing error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a token: it takes 40 lower-case hex digits")]
+#[error("not a token: expected 40 lower-case hex digits")]
 pub struct TokenError;
 
 impl Token {
-    /// Digits in a token.
+    /// Number of digits.
     pub const LENGTH: usize = 40;
 
     /// Makes a new token.
@@ -41,18 +42,18 @@ impl Token {
         if digits.iter().all(is_digit) { Ok(Self { digits }) } else { Err(TokenError) }
     }
 
-    /// All 40 digits: for the table and the cookie, never for a log.
+    /// All 40 digits. They are for the table and the cookie, never for a log.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.digits).expect("tokens hold hex digits only")
     }
 
-    /// The first 8 digits: for logs and pages.
+    /// The first 8 digits, for logs and pages.
     pub fn short(&self) -> &str {
         &self.as_str()[..8]
     }
 }
 
-/// Writes `bytes` as lower-case hex into `digits`, which is twice as long.
+/// Writes `bytes` as lower-case hex digits into `digits`, which is twice as long.
 pub(crate) fn write_hex(bytes: &[u8], digits: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VersionCode {
-    /// Padded with zeros, which no code contains: comparing the bytes compares the codes.
+    /// Padded with zero bytes. No code contains one, so comparing the bytes compares the codes.
     bytes: [u8; VersionCode::MAX_LENGTH],
 }
 
-/// Why a text is no [`VersionCode`].
+/// The text is not a [`VersionCode`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no version code: it takes 1 to 16 characters of A-Z, a-z, 0-9, _ and -")]
+#[error("`{0}` is not a version code: expected 1 to 16 characters of A-Z, a-z, 0-9, _ and -")]
 pub struct VersionCodeError(String);
 
 impl VersionCode {
@@ -37,7 +37,7 @@ impl VersionCode {
     /// The code as text.
     pub fn as_str(&self) -> &str {
         let length = self.bytes.iter().position(|&byte| byte == 0).unwrap_or(Self::MAX_LENGTH);
-        std::str::from_utf8(&self.bytes[..length]).expect("parse lets only ASCII in")
+        std::str::from_utf8(&self.bytes[..length]).expect("`parse` accepts only ASCII")
     }
 }
 

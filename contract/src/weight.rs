@@ -12,14 +12,16 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "u16", into = "u16")]
 pub struct Weight(u16);
 
-/// Why a value is no [`Weight`].
+/// The value is not a [`Weight`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WeightError {
-    /// Past 100 percent.
-    #[error("a weight of {0} basis points is out of range: it takes 0 to 10000 (100.00 percent)")]
+    /// More than 100 percent.
+    #[error("a weight of {0} basis points is out of range: expected 0 to 10000 (100.00 percent)")]
     OutOfRange(u16),
     /// Not a percentage with at most two decimals.
-    #[error("`{0}` is no weight: it takes a percentage from 0 to 100 with at most two decimals, such as 10 or 0.25")]
+    #[error(
+        "`{0}` is not a weight: expected a percentage from 0 to 100 with at most two decimals, for example 10 or 0.25"
+    )]
     Malformed(String),
 }
 
@@ -29,7 +31,7 @@ impl Weight {
     /// Every new session.
     pub const ALL: Self = Self(10_000);
 
-    /// A weight from basis points. Errors: [`WeightError::OutOfRange`] past 10,000.
+    /// A weight from basis points. Errors: [`WeightError::OutOfRange`] above 10,000.
     pub fn from_basis_points(basis_points: u16) -> Result<Self, WeightError> {
         if basis_points <= Self::ALL.0 { Ok(Self(basis_points)) } else { Err(WeightError::OutOfRange(basis_points)) }
     }
@@ -39,7 +41,8 @@ impl Weight {
         self.0
     }
 
-    /// Reads a percentage with at most two decimals: `10`, `0.25`, `33.3`. No float is involved, so `0.29` is exact.
+    /// Reads a percentage with at most two decimals: `10`, `0.25`, `33.3`. It uses no floating-point
+    /// number, so `0.29` is exact.
     ///
     /// Errors: [`WeightError`].
     pub fn parse_percent(text: &str) -> Result<Self, WeightError> {
@@ -54,7 +57,7 @@ impl Weight {
     }
 }
 
-/// In percent with two decimals, without the sign: `10.00`.
+/// In percent with two decimals, without the percent sign: `10.00`.
 impl fmt::Display for Weight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}.{:02}", self.0 / 100, self.0 % 100))

@@ -1,5 +1,5 @@
-// What Lambda@Edge calls. Hands every event to the router and its answer back. Nothing may be thrown from here: CloudFront
-// would answer the viewer with an error.
+// Lambda@Edge calls this module. It gives each event to the router and returns the router's answer.
+// This module must not throw, because CloudFront would then answer the viewer with an error.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -8,7 +8,8 @@ let router;
 try {
   const { Router } = createRequire(import.meta.url)("./stickshift-edge.node");
   router = new Router(readFileSync(new URL("config.json", import.meta.url), "utf8"), process.env.AWS_REGION);
-  // Here Lambda gives a whole core; a later first read would have to do with the function's share.
+  // Make the first read now, because Lambda gives the start a whole core. A later first read would
+  // only have the function's share of a core.
   await router.warm();
 } catch (cause) {
   console.error(`stickshift: could not start the router: ${line(cause)}`);
@@ -16,7 +17,7 @@ try {
 
 export async function handler(event) {
   try {
-    if (!router) throw new Error("there is no router, see the log of its start");
+    if (!router) throw new Error("the router did not start: an earlier log line gives the cause");
     return JSON.parse(await router.route(JSON.stringify(event)));
   } catch (cause) {
     console.error(`stickshift: could not route, so the request goes to the default origin: ${line(cause)}`);
@@ -24,15 +25,16 @@ export async function handler(event) {
   }
 }
 
-// CloudWatch makes an event of every line: one has to say it.
+// CloudWatch makes a log event from every line, so a message must be one line.
 function line(cause) {
   return String(cause?.message ?? cause).split("\n", 1)[0];
 }
 
-// The request as it came, but for what only the router may say to the app.
+// Returns the request as it came, without the headers that only the router may send to the app.
 function untouched(event) {
   const request = event?.Records?.[0]?.cf?.request;
-  delete request?.headers?.["x-stickshift-version"];
-  delete request?.headers?.["x-stickshift-route"];
+  for (const name of Object.keys(request?.headers ?? {})) {
+    if (name.startsWith("x-stickshift-")) delete request.headers[name];
+  }
   return request;
 }

@@ -1,72 +1,113 @@
-//! The function's configuration: `config.json` in the bundle, for Lambda@Edge has no environment variables of one's own.
+//! The function's configuration: `config.json` in the bundle. Lambda@Edge has no environment variables.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::iter::successors;
 use std::time::Duration;
 
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use stickshift_contract::{
-    Keys, Origin, Plan, PlanError, PlannedVersion, Protocol, SessionCookie, State, Timing, VersionCode, Weight,
+    CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Keys, PLAN_TTL, Plan, PlannedVersion, SESSION, SessionCookie, Setting,
+    TOUCH_INTERVAL, TRUST_WINDOW, TableNames, Timing,
 };
 
 use crate::json_error::without_value;
-use crate::{Replicas, RouterConfig, Tables, regions};
+use crate::regions;
+use crate::router::RouterConfig;
 
-/// All that a function goes by. Every field of the file is described in `docs/lambda-at-edge.md`.
+/// Everything that a function depends on. [`function_settings`] describes the fields of the file.
 #[derive(Debug, Clone)]
 pub struct FunctionConfig {
-    /// The tables' replicas, in the order of the file; at least one.
+    /// The replicas of the tables, in the order of the file; at least one.
     pub replicas: Vec<Replica>,
-    /// What the tables are called.
-    pub tables: Tables,
-    /// See [`Replicas::hedge_delay`].
+    /// The names of the tables.
+    pub tables: TableNames,
+    /// See [`HEDGE_DELAY`].
     pub hedge_delay: Duration,
-    /// See [`Replicas::deadline`].
+    /// See [`DEADLINE`].
     pub deadline: Duration,
-    /// What the router goes by.
+    /// What the router depends on.
     pub router: RouterConfig,
 }
 
-/// A region that the tables are in.
+/// A region that holds a replica of the tables.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replica {
-    /// Its name, such as `eu-west-1`.
+    /// The region's name, for example `eu-west-1`.
+    #[serde(deserialize_with = "known_region")]
     pub region: String,
-    /// Where its DynamoDB is instead of
-    /// [AWS's endpoint](https://docs.aws.amazon.com/general/latest/gr/ddb.html), such as `http://127.0.0.1:8000`.
-    #[serde(default)]
+    /// The URL of another DynamoDB than
+    /// [AWS's](https://docs.aws.amazon.com/general/latest/gr/ddb.html), for example
+    /// `http://127.0.0.1:8000`.
+    #[serde(default, deserialize_with = "http_url")]
     pub endpoint_url: Option<String>,
 }
 
-/// What is wrong with a configuration, and in which line. Never repeats a key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}")]
+/// What is wrong with a configuration, and where. The message never repeats a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Counted from 1.
-    pub line: usize,
+    /// The path of the wrong value, for example `plan.versions.2.origin.port`; `.` for the whole file.
+    pub path: String,
+    /// The line, counted from 1, if it is known.
+    pub line: Option<usize>,
     message: String,
 }
 
-/// The one format there is; a later one gets the next number.
+/// The format of the file. A later format gets the next number.
 const FORMAT: u64 = 1;
+
+/// Every setting of the file, for the docs.
+pub fn function_settings() -> Vec<Setting> {
+    vec![
+        Setting::without_default(
+            "format",
+            "The format of this file: `1`. A later format gets the next number. A bundle refuses a format that \
+             it does not know.",
+        ),
+        Setting::without_default(
+            "replicas",
+            "The regions that hold the tables, for example `{ \"region\": \"eu-west-1\" }`; at least one. The \
+             function asks the two that are nearest to the region in which it runs. `endpoint_url` beside \
+             `region` names another DynamoDB than AWS's.",
+        ),
+        Setting::sessions_table(),
+        Setting::rollout_table(),
+        Setting::keys(),
+        Setting::accept_bare_tokens(),
+        Setting::interval(&SESSION),
+        Setting::interval(&TOUCH_INTERVAL),
+        Setting::interval(&TRUST_WINDOW),
+        Setting::interval(&CLOCK_ALLOWANCE),
+        Setting::interval(&PLAN_TTL),
+        Setting::interval(&HEDGE_DELAY),
+        Setting::interval(&DEADLINE),
+        Setting::optional(
+            "keep_viewer_host",
+            &false,
+            "Whether the `Host` header keeps the viewer's value, for apps that need it. Then the origin request \
+             policy must forward `Host`, and an HTTPS origin needs a certificate for that name. Otherwise \
+             `Host` becomes the origin's name.",
+        ),
+        Setting::without_default(
+            "plan",
+            "The versions and their origins until the table of plans answers, in \
+             [the format of plans](../contract/src/plan.rs). Its weights are not used: until then, new sessions \
+             go to the stable version.",
+        ),
+    ]
+}
 
 impl FunctionConfig {
     /// Reads and checks a configuration. Errors: the first [`ConfigError`] found.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let Format { format } = read(text)?;
+        let Format { format } = serde_json::from_str(text).map_err(|cause| ConfigError::json(".", &cause))?;
         if format != FORMAT {
-            return Err(
-                fault(&["format"], &[], format!("`format` is {format}: this bundle reads {FORMAT}")).in_file(text)
-            );
+            return Err(ConfigError::new("format", &format!("this bundle reads format {FORMAT}, not {format}")));
         }
-        read::<Raw>(text)?.check().map_err(|fault| fault.in_file(text))
+        File::parse(text)?.check()
     }
 
-    /// The two replicas nearest to `region`, which is all that a look-up asks. Without one, the first two of the file.
+    /// The two replicas that are nearest to `region`: a look-up asks no others. Without a region, the
+    /// first two of the file.
     pub fn nearest_replicas(&self, region: Option<&str>) -> Vec<Replica> {
         let mut replicas = self.replicas.clone();
         if let Some(region) = region {
@@ -77,7 +118,7 @@ impl FunctionConfig {
     }
 }
 
-/// What it sets, in a line.
+/// What the configuration sets, in one line.
 impl fmt::Display for FunctionConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let replicas: Vec<&str> = self.replicas.iter().map(|replica| replica.region.as_str()).collect();
@@ -87,22 +128,50 @@ impl fmt::Display for FunctionConfig {
         }
         match &self.router.cookie.keys {
             Some(_) => Ok(()),
-            None => write!(f, "; no keys, so every request of a session looks it up"),
+            None => write!(f, "; no keys, so every request of a session is looked up"),
         }
     }
 }
 
-/// The file, before its rules are checked.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path != "." {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    fn new(path: &str, message: &dyn ToString) -> Self {
+        Self { path: path.to_owned(), line: None, message: message.to_string() }
+    }
+
+    fn json(path: &str, cause: &serde_json::Error) -> Self {
+        let message = without_value(cause);
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+        Self { path: path.to_owned(), line: Some(cause.line()), message }
+    }
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
+/// The file before the rules that concern more than one field are checked.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Raw {
+struct File {
     #[serde(rename = "format")]
     _format: u64,
     replicas: Vec<Replica>,
     sessions_table: String,
     rollout_table: String,
-    // Whatever it is: serde's own error would repeat what it is instead of text.
-    keys: Option<Value>,
+    keys: Option<Keys>,
     accept_bare_tokens: bool,
     session_seconds: u64,
     touch_interval_seconds: u64,
@@ -112,236 +181,114 @@ struct Raw {
     hedge_delay_milliseconds: Option<u64>,
     deadline_milliseconds: u64,
     keep_viewer_host: bool,
-    plan: RawPlan,
+    plan: Option<Plan>,
 }
 
-/// As in the rollout table, but with nothing unknown in it, and without need of a revision.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct RawPlan {
-    #[serde(default)]
-    revision: u64,
-    stable: Option<VersionCode>,
-    #[serde(deserialize_with = "each_once")]
-    versions: BTreeMap<VersionCode, RawVersion>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawVersion {
-    origin: RawOrigin,
-    weight_basis_points: Weight,
-    state: State,
-    until: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawOrigin {
-    domain: String,
-    port: u16,
-    protocol: Protocol,
-}
-
-#[derive(Deserialize)]
-struct Format {
-    format: u64,
-}
-
-/// A rule that is broken.
-struct Fault {
-    /// The names and then the values that lead to the line that is wrong, from the outermost on.
-    names: Vec<String>,
-    values: Vec<String>,
-    message: String,
-}
-
-impl Default for Raw {
+impl Default for File {
     fn default() -> Self {
-        let Timing { session_seconds, touch_interval_seconds, trust_window_seconds, clock_allowance_seconds } =
-            Timing::default();
-        let Tables { sessions: sessions_table, rollout: rollout_table } = Tables::default();
+        let timing = Timing::default();
+        let tables = TableNames::default();
         Self {
             _format: FORMAT,
             replicas: Vec::new(),
-            sessions_table,
-            rollout_table,
+            sessions_table: tables.sessions,
+            rollout_table: tables.rollout,
             keys: None,
             accept_bare_tokens: false,
-            session_seconds,
-            touch_interval_seconds,
-            trust_window_seconds,
-            clock_allowance_seconds,
-            plan_ttl_seconds: RouterConfig::PLAN_TTL_SECONDS,
+            session_seconds: timing.session_seconds,
+            touch_interval_seconds: timing.touch_interval_seconds,
+            trust_window_seconds: timing.trust_window_seconds,
+            clock_allowance_seconds: timing.clock_allowance_seconds,
+            plan_ttl_seconds: PLAN_TTL.default,
             hedge_delay_milliseconds: None,
-            deadline_milliseconds: milliseconds(Replicas::DEADLINE),
+            deadline_milliseconds: DEADLINE.default,
             keep_viewer_host: false,
-            plan: RawPlan::default(),
+            plan: None,
         }
     }
 }
 
-impl Raw {
-    fn check(self) -> Result<FunctionConfig, Fault> {
-        self.check_replicas()?;
-        self.check_numbers()?;
-        let tables = Tables { sessions: self.sessions_table, rollout: self.rollout_table };
-        tables.check().map_err(|cause| fault(&[cause.name], &[], cause.to_string()))?;
+impl File {
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let mut track = serde_path_to_error::Track::new();
+        let mut unknown = None;
+        let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+        // The plan's own types accept unknown fields, so that a later release can add some.
+        let file = serde_ignored::deserialize(tracked, |path| {
+            unknown.get_or_insert(path.to_string());
+        });
+        let file = file.map_err(|cause| ConfigError::json(&track.path().to_string(), &cause))?;
+        json.end().map_err(|cause| ConfigError::json(".", &cause))?;
+        match unknown {
+            // An optional value has a `?` in its path.
+            Some(path) => Err(ConfigError::new(&path.replace("?.", ""), &"there is no such field")),
+            None => Ok(file),
+        }
+    }
+
+    fn check(self) -> Result<FunctionConfig, ConfigError> {
+        if self.replicas.is_empty() {
+            return Err(ConfigError::new("replicas", &"expected at least one region that holds the tables"));
+        }
+        for (index, Replica { region, .. }) in self.replicas.iter().enumerate() {
+            if self.replicas[..index].iter().any(|earlier| earlier.region == *region) {
+                return Err(ConfigError::new(
+                    &format!("replicas[{index}].region"),
+                    &format!("`{region}` is there twice"),
+                ));
+            }
+        }
+        let tables = TableNames { sessions: self.sessions_table, rollout: self.rollout_table };
+        tables.check().map_err(|cause| ConfigError::new(cause.name, &cause))?;
         let timing = Timing {
             session_seconds: self.session_seconds,
             touch_interval_seconds: self.touch_interval_seconds,
             trust_window_seconds: self.trust_window_seconds,
             clock_allowance_seconds: self.clock_allowance_seconds,
         };
-        timing.check().map_err(|cause| fault(&[cause.name], &[], cause.to_string()))?;
-        let keys = match &self.keys {
-            None => None,
-            Some(Value::String(list)) => {
-                Some(Keys::parse(list).map_err(|cause| fault(&["keys"], &[], cause.to_string()))?)
-            }
-            Some(_) => {
-                return Err(fault(&["keys"], &[], "`keys` is no text: it takes one text, keys separated by commas"));
-            }
-        };
+        // The default gives way to a short deadline.
+        let hedge_delay = self.hedge_delay_milliseconds.unwrap_or(HEDGE_DELAY.default.min(self.deadline_milliseconds));
+        timing
+            .check()
+            .and_then(|()| PLAN_TTL.check(self.plan_ttl_seconds, u64::MAX))
+            .and_then(|()| DEADLINE.check(self.deadline_milliseconds, u64::MAX))
+            .and_then(|()| HEDGE_DELAY.check(hedge_delay, self.deadline_milliseconds))
+            .map_err(|cause| ConfigError::new(cause.name, &cause))?;
+        let plan = self.plan.ok_or_else(|| ConfigError::new("plan", &"the plan is missing"))?;
+        let cookie = SessionCookie { keys: self.keys, accept_bare_tokens: self.accept_bare_tokens, timing };
         Ok(FunctionConfig {
             replicas: self.replicas,
             tables,
-            hedge_delay: self.hedge_delay_milliseconds.map_or_else(
-                || Replicas::HEDGE_DELAY.min(Duration::from_millis(self.deadline_milliseconds)),
-                Duration::from_millis,
-            ),
+            hedge_delay: Duration::from_millis(hedge_delay),
             deadline: Duration::from_millis(self.deadline_milliseconds),
             router: RouterConfig {
-                cookie: SessionCookie { keys, accept_bare_tokens: self.accept_bare_tokens, timing },
+                cookie,
                 keep_viewer_host: self.keep_viewer_host,
                 plan_ttl_seconds: self.plan_ttl_seconds,
-                bundled_plan: self.plan.check()?,
+                bundled_plan: plan,
             },
         })
     }
+}
 
-    fn check_replicas(&self) -> Result<(), Fault> {
-        if self.replicas.is_empty() {
-            return Err(fault(&["replicas"], &[], "`replicas` names no region: the tables are in at least one"));
-        }
-        for (index, Replica { region, endpoint_url }) in self.replicas.iter().enumerate() {
-            if !regions::is_known(region) {
-                let message = format!("`{region}` is no AWS region that this release knows");
-                return Err(fault(&["replicas"], &[region], message));
-            }
-            if self.replicas[..index].iter().any(|earlier| earlier.region == *region) {
-                return Err(fault(&["replicas"], &[region, region], format!("`{region}` is there twice")));
-            }
-            if let Some(url) = endpoint_url
-                && !["https://", "http://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
-            {
-                let message = format!("`{url}` is no URL: it takes https://… or http://…");
-                return Err(fault(&["replicas"], &[url], message));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_numbers(&self) -> Result<(), Fault> {
-        let ranges = [
-            ("plan_ttl_seconds", self.plan_ttl_seconds, 0, RouterConfig::PLAN_TTL_SECONDS_MAX),
-            ("deadline_milliseconds", self.deadline_milliseconds, 1, milliseconds(Replicas::ATTEMPT_LIMIT)),
-            (
-                "hedge_delay_milliseconds",
-                self.hedge_delay_milliseconds.unwrap_or_default(),
-                0,
-                self.deadline_milliseconds,
-            ),
-        ];
-        for (name, value, minimum, maximum) in ranges {
-            if !(minimum..=maximum).contains(&value) {
-                return Err(fault(&[name], &[], format!("`{name}` is {value}: it takes {minimum} to {maximum}")));
-            }
-        }
-        Ok(())
+fn known_region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let region = String::deserialize(deserializer)?;
+    if regions::is_known(&region) {
+        Ok(region)
+    } else {
+        Err(D::Error::custom(format!("this release knows no AWS region `{region}`")))
     }
 }
 
-impl RawPlan {
-    fn check(self) -> Result<Plan, Fault> {
-        let Some(stable) = self.stable else { return Err(fault(&["plan"], &[], "the plan names no `stable` version")) };
-        let versions = self.versions.into_iter().map(|(version, raw)| (version, raw.into())).collect();
-        Plan::new(self.revision, stable, versions).map_err(|cause| {
-            let path = match &cause {
-                PlanError::NoneLive | PlanError::WeightSum(_) => vec!["plan", "versions"],
-                PlanError::StableUnknown(_) | PlanError::StableNotLive(_) => vec!["plan", "stable"],
-                PlanError::UntilWithoutDrain(version) => vec!["plan", "versions", version.as_str(), "until"],
-                PlanError::Domain { version, .. } => vec!["plan", "versions", version.as_str(), "domain"],
-                PlanError::Port { version, .. } => vec!["plan", "versions", version.as_str(), "port"],
-            };
-            fault(&path, &[], cause.to_string())
-        })
-    }
-}
-
-impl From<RawVersion> for PlannedVersion {
-    fn from(RawVersion { origin, weight_basis_points, state, until }: RawVersion) -> Self {
-        let RawOrigin { domain, port, protocol } = origin;
-        Self { origin: Origin { domain, port, protocol }, weight: weight_basis_points, state, until }
-    }
-}
-
-/// Reads a map of versions. Error: one is there twice, of which only the last would count.
-fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<VersionCode, RawVersion>, D::Error> {
-    struct Versions;
-
-    impl<'de> Visitor<'de> for Versions {
-        type Value = BTreeMap<VersionCode, RawVersion>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("versions by their codes")
+fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let url = Option::<String>::deserialize(deserializer)?;
+    let is_http =
+        |url: &String| ["https://", "http://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+    match url {
+        Some(url) if !is_http(&url) => {
+            Err(D::Error::custom(format!("`{url}` is not a URL: expected https://… or http://…")))
         }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut versions = BTreeMap::new();
-            while let Some(version) = map.next_key()? {
-                if versions.contains_key(&version) {
-                    return Err(A::Error::custom(format!("version {version} is there twice")));
-                }
-                versions.insert(version, map.next_value()?);
-            }
-            Ok(versions)
-        }
+        url => Ok(url),
     }
-
-    deserializer.deserialize_map(Versions)
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    duration.as_millis().try_into().expect("a few seconds")
-}
-
-fn fault(names: &[&str], values: &[&str], message: impl Into<String>) -> Fault {
-    let quoted = |texts: &[&str]| texts.iter().map(|text| format!("\"{text}\"")).collect();
-    Fault { names: quoted(names), values: quoted(values), message: message.into() }
-}
-
-impl Fault {
-    /// Finds the line; the last one for what is missing.
-    fn in_file(self, text: &str) -> ConfigError {
-        let after = |begin: usize, part: &String| text[begin..].find(part).map(|at| begin + at + part.len());
-        let mut end = Some(0);
-        for name in &self.names {
-            end = successors(end.and_then(|begin| after(begin, name)), |&begin| after(begin, name))
-                .find(|&end| text[end..].trim_start().starts_with(':'));
-        }
-        for value in &self.values {
-            end = end.and_then(|begin| after(begin, value));
-        }
-        let line = end.map_or_else(|| text.lines().count(), |end| text[..end].lines().count());
-        ConfigError { line, message: self.message }
-    }
-}
-
-fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ConfigError> {
-    serde_json::from_str(text).map_err(|cause| {
-        let message = without_value(&cause);
-        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        ConfigError { line: cause.line(), message }
-    })
 }

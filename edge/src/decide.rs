@@ -1,54 +1,44 @@
 //! The decision core: from what a request says and what the table knows to a version and a reason.
 //!
-//! Pure: it reads no clock, no socket, no environment.
+//! It is pure: it reads no clock, no socket and no environment.
 
 use rand::Rng;
-use stickshift_contract::{Claim, Plan, Route, SessionCookie, SessionItem, Timing, Token, VersionCode, is_bot};
+use stickshift_contract::{Claim, Plan, Route, SessionCookie, Timing, Token, VersionCode, is_bot};
 
-use crate::Request;
+use crate::event::Request;
+use crate::look_up::StoredSession;
 
 /// What a request says that matters for its route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ask<'a> {
+pub struct Incoming<'a> {
     /// The version whose assets the path names (`/_v/<version>/…`).
     pub asset: Option<VersionCode>,
     /// What the cookies claim.
     pub claim: Claim,
-    /// What the client calls itself: crawlers and monitors are told by it, where that matters.
+    /// The `User-Agent` header, by which crawlers and monitors are recognised.
     pub user_agent: &'a str,
 }
 
-/// What the table says of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LookUp {
-    /// Its item.
-    Found(SessionItem),
-    /// There is no item, or none that can be read.
-    Absent,
-    /// Nobody was asked, or nobody answered in time.
-    NoAnswer,
-}
-
-/// The plan to decide by.
+/// The plan to decide by, and where it comes from.
 #[derive(Debug, Clone, Copy)]
-pub enum Rollout<'a> {
-    /// Read from the table.
-    Known(&'a Plan),
-    /// The one in the bundle, since no other was ever read. It may be old: its weights are not used, lest a version
-    /// that was withdrawn since get new sessions.
-    Bundled(&'a Plan),
+pub enum PlanSource<'a> {
+    /// The plan was read from the table.
+    Table(&'a Plan),
+    /// The plan of the bundle, because none was ever read from the table. It may be old, so its weights
+    /// are not used: a version that was withdrawn since must not get new sessions.
+    Bundle(&'a Plan),
 }
 
 /// Where a request goes, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// The version; always one that the plan has.
+    /// The version. The plan has it.
     pub version: VersionCode,
     /// The reason.
     pub route: Route,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> Incoming<'a> {
     /// Reads a request.
     pub fn read(request: &'a Request, cookie: &SessionCookie, now: u64) -> Self {
         Self::with_claim(request, cookie.read(request.headers.values("cookie").map(str::as_bytes), now))
@@ -64,7 +54,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// The session to look up before deciding, if any: one that no young receipt vouches for.
+    /// The session to look up before the decision: the claimed one, unless a young receipt vouches for it.
     pub fn token_to_look_up(&self, timing: &Timing) -> Option<Token> {
         match self.claim {
             _ if self.asset.is_some() => None,
@@ -75,39 +65,51 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Whether the answer depends on the weights: a new session, as far as the request alone can tell.
+    /// Whether the request begins a new session, as far as the request alone can tell. Then the decision
+    /// depends on the weights.
     pub fn is_new(&self) -> bool {
         self.asset.is_none() && self.claim == Claim::Nothing
     }
 }
 
-/// Decides where a request goes. Draws one number from `rng` if a new session is rolled, none otherwise.
+impl<'a> PlanSource<'a> {
+    /// The plan.
+    pub fn plan(self) -> &'a Plan {
+        match self {
+            Self::Table(plan) | Self::Bundle(plan) => plan,
+        }
+    }
+}
+
+/// Decides where a request goes. It draws one number from `rng` for a new session, and none otherwise.
 pub fn decide(
-    ask: &Ask<'_>,
-    look_up: &LookUp,
-    rollout: Rollout<'_>,
+    incoming: &Incoming<'_>,
+    stored: &StoredSession,
+    source: PlanSource<'_>,
     timing: &Timing,
     now: u64,
     rng: &mut impl Rng,
 ) -> Decision {
-    let (Rollout::Known(plan) | Rollout::Bundled(plan)) = rollout;
-    if let Some(version) = ask.asset.filter(|&version| plan.serves_assets_of(version)) {
+    let plan = source.plan();
+    if let Some(version) = incoming.asset.filter(|&version| plan.serves_assets_of(version)) {
         return Decision { version, route: Route::Asset };
     }
-    let session = session(&ask.claim, look_up, timing, now);
-    match (session, rollout) {
+    let session = session_in_progress(&incoming.claim, stored, timing, now);
+    match (session, source) {
         (Some((_, decision)), _) if plan.keeps_sessions_of(decision.version, now) => decision,
-        (None, _) if is_bot(ask.user_agent) => Decision { version: plan.stable(), route: Route::Bot },
-        // All requests of a session move to the same version, in whichever order they come.
-        (Some((token, _)), Rollout::Known(plan)) => Decision { version: plan.pick_again(&token), route: Route::Moved },
-        (None, Rollout::Known(plan)) => Decision { version: plan.pick(rng), route: Route::Roll },
-        // Not `moved` either: on that word the app takes the session over, and an old bundle must not cause that.
-        (_, Rollout::Bundled(plan)) => Decision { version: plan.stable(), route: Route::Fallback },
+        (None, _) if is_bot(incoming.user_agent) => Decision { version: plan.stable(), route: Route::Bot },
+        // The token chooses, so all requests of a session move to the same version, in any order.
+        (Some((token, _)), PlanSource::Table(plan)) => {
+            Decision { version: plan.pick_again(&token), route: Route::Moved }
+        }
+        (None, PlanSource::Table(plan)) => Decision { version: plan.pick(rng), route: Route::Roll },
+        // Not `moved`: on `moved` the app takes the session over, and an old bundle must not cause that.
+        (_, PlanSource::Bundle(plan)) => Decision { version: plan.stable(), route: Route::Fallback },
     }
 }
 
-/// A session in progress, the version that it is on, and how that is known.
-fn session(claim: &Claim, look_up: &LookUp, timing: &Timing, now: u64) -> Option<(Token, Decision)> {
+/// The session in progress, the version that it is on, and how the router knows.
+fn session_in_progress(claim: &Claim, stored: &StoredSession, timing: &Timing, now: u64) -> Option<(Token, Decision)> {
     let (token, receipt, age) = match claim {
         Claim::Receipt(receipt, age) => (receipt.token, Some(receipt), *age),
         Claim::Bare(token) => (*token, None, 0),
@@ -116,8 +118,9 @@ fn session(claim: &Claim, look_up: &LookUp, timing: &Timing, now: u64) -> Option
     if let Some(receipt) = receipt.filter(|_| age < timing.trust_window_seconds) {
         return Some((token, Decision { version: receipt.version, route: Route::Receipt }));
     }
-    // An item older than the receipt is a replica that lags behind: the viewer holds the proof of a later write.
-    if let LookUp::Found(item) = look_up
+    // An item that is older than the receipt comes from a replica that lags: the receipt proves a later
+    // write.
+    if let StoredSession::Found(item) = stored
         && item.is_live(now)
         && receipt.is_none_or(|receipt| item.touched >= receipt.touched)
         && let Some(version) = item.version

@@ -1,18 +1,17 @@
 //! CloudFront's origin-request event.
 //!
-//! Only what the router reads or sets has a field; everything else is kept as it came and goes out again unchanged.
+//! Only what the router reads or sets has a field. Everything else goes out as it came in.
 //! Shape: [Lambda@Edge event structure](https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-event-structure.html).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use stickshift_contract as contract;
-use stickshift_contract::Protocol;
+use stickshift_contract::{self as contract, Protocol};
 
 use crate::json_error::without_value;
 
-/// The event that CloudFront calls a function with.
+/// The event that CloudFront hands to the function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     #[serde(rename = "Records")]
@@ -36,7 +35,7 @@ struct CloudFront {
     other: Map<String, Value>,
 }
 
-/// The request in the event; also what the function answers with.
+/// The request in the event. It is also the function's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -44,17 +43,17 @@ pub struct Request {
     pub client_ip: String,
     /// `GET`, `POST`, …
     pub method: String,
-    /// Path, without the query string.
+    /// The path, without the query string.
     pub uri: String,
-    /// What follows the `?`, empty if nothing does.
+    /// The text after the `?`, empty if there is none.
     pub querystring: String,
-    /// Every header that the cache policy lets through, and CloudFront's own.
+    /// Every header that the policies forward, and CloudFront's own.
     #[serde(default)]
     pub headers: Headers,
-    /// Where CloudFront is about to send it.
+    /// Where CloudFront is going to send the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Fields that this code has never heard of, and `body`.
+    /// `body`, and fields that this code does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -67,23 +66,23 @@ pub struct Headers(pub BTreeMap<String, Vec<Header>>);
 /// One line of a header.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The name as it was sent; absent means the lower-case one.
+    /// The name as it was sent. If it is absent, the name is the lower-case one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// The value.
     pub value: String,
-    /// Fields that this code has never heard of.
+    /// Fields that this code does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// An origin: CloudFront's own holds exactly one of `custom` and `s3`.
+/// An origin. CloudFront's own has exactly one of `custom` and `s3`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// An HTTP server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomOrigin>,
-    /// `s3` and fields that this code has never heard of.
+    /// `s3`, and fields that this code does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -92,13 +91,13 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomOrigin {
-    /// A DNS name.
+    /// The origin's name.
     pub domain_name: String,
-    /// 80, 443 or 1024 to 65535.
+    /// The port.
     pub port: u16,
-    /// How to speak to it.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Goes before the request's path; starts with `/` and does not end with one, or is empty.
+    /// A prefix of the request's path. It starts with `/` and does not end with one, or it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Seconds to wait for the origin's answer and between two packets of it.
@@ -107,12 +106,13 @@ pub struct CustomOrigin {
     /// Headers that CloudFront adds on the way to the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_headers: Option<Headers>,
-    /// `keepaliveTimeout`, `sslProtocols` and fields that this code has never heard of.
+    /// `keepaliveTimeout`, `sslProtocols`, and fields that this code does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// Why a text is no event. Repeats no value of it, since a cookie or a secret may be among them.
+/// The text is not an event. The message repeats no value of the text, because a cookie or a secret may
+/// be among them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an event: {0}")]
 pub struct EventError(String);
@@ -123,7 +123,7 @@ impl Event {
         serde_json::from_str(text).map_err(|cause| EventError(without_value(&cause)))
     }
 
-    /// The request in it.
+    /// The event's request.
     pub fn into_request(self) -> Request {
         let [record] = self.records;
         record.cf.request
@@ -148,23 +148,28 @@ impl Headers {
         self.append(key, value);
     }
 
-    /// Takes a header out; `name` in lower case.
+    /// Removes a header; `name` in lower case.
     pub fn remove(&mut self, name: &str) {
         self.0.remove(name);
+    }
+
+    /// Removes every header whose name starts with `prefix`, which is in lower case.
+    pub fn remove_prefix(&mut self, prefix: &str) {
+        self.0.retain(|name, _| !name.starts_with(prefix));
     }
 }
 
 impl Request {
-    /// Sends the request to another host. Time-outs, path and custom headers of the default origin stay as they are,
-    /// and so does the `Host` header, which goes on naming the old one until it is set as well.
+    /// Sends the request to another host. The time-outs, the path and the custom headers of the default
+    /// origin keep their values. The `Host` header does too: the caller must set it as well.
     pub fn set_origin(&mut self, origin: &contract::Origin) {
         let current = self.origin.get_or_insert_default();
-        // An event names one kind of origin only: CloudFront refuses an answer with both.
+        // CloudFront refuses an answer with two kinds of origin.
         current.other.remove("s3");
         match &mut current.custom {
             Some(custom) => {
-                custom.domain_name.clone_from(&origin.domain);
-                custom.port = origin.port;
+                custom.domain_name = origin.domain.to_string();
+                custom.port = origin.port.get();
                 custom.protocol = origin.protocol;
             }
             None => current.custom = Some(CustomOrigin::new(origin)),
@@ -173,7 +178,7 @@ impl Request {
 }
 
 impl CustomOrigin {
-    /// CloudFront's read time-out unless a distribution sets another, in seconds.
+    /// CloudFront's read time-out in seconds, unless a distribution sets another one.
     pub const READ_TIMEOUT_SECONDS: u64 = 30;
 
     /// An origin with CloudFront's defaults: 30 s read time-out, 5 s keep-alive, TLS 1.2.
@@ -182,8 +187,8 @@ impl CustomOrigin {
         other.insert("keepaliveTimeout".to_owned(), json!(5));
         other.insert("sslProtocols".to_owned(), json!(["TLSv1.2"]));
         Self {
-            domain_name: origin.domain.clone(),
-            port: origin.port,
+            domain_name: origin.domain.to_string(),
+            port: origin.port.get(),
             protocol: origin.protocol,
             path: Some(String::new()),
             read_timeout: Some(Self::READ_TIMEOUT_SECONDS),

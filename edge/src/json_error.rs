@@ -1,6 +1,6 @@
-//! Telling what is wrong with JSON without repeating what is in it.
+//! Error messages about JSON that do not repeat its values.
 
-/// The error's text without the value that is wrong, since that may be a cookie or a key. Names of fields stay.
+/// The error's text without the wrong value, which may be a cookie or a key. The names of fields stay.
 pub(crate) fn without_value(cause: &serde_json::Error) -> String {
     let text = cause.to_string();
     for kind in ["invalid type", "invalid value", "unknown variant"] {

@@ -1,22 +1,27 @@
 //! The router behind CloudFront's origin-request trigger.
 //!
-//! A request passes [`Router::route`]: [`Ask`] reads what it says of its viewer, [`Replicas`] look the session up where
-//! that is needed, [`decide()`] chooses, and the request goes out to the chosen origin with the reason on it.
+//! A request takes three steps. The router itself does no I/O:
+//!
+//! 1. [`Router::consider`] reads the request. It says whether a look-up in DynamoDB is needed.
+//! 2. If so, the caller looks up the session and the plan, and [`Router::learn`] takes the answer.
+//! 3. [`Router::forward`] decides with [`decide()`] and writes the decision into the request.
+//!
+//! With the cargo feature `dynamodb`, [`replicas`] does the look-up and puts the three steps together.
 
 mod config;
 mod decide;
 mod event;
 mod json_error;
+mod look_up;
 mod plan_cache;
 mod regions;
-mod replicas;
+#[cfg(feature = "dynamodb")]
+pub mod replicas;
 mod router;
-mod tables;
 
-pub use config::{ConfigError, FunctionConfig, Replica};
-pub use decide::{Ask, Decision, LookUp, Rollout, decide};
+pub use config::{ConfigError, FunctionConfig, Replica, function_settings};
+pub use decide::{Decision, Incoming, PlanSource, decide};
 pub use event::{CustomOrigin, Event, EventError, Header, Headers, Origin, Request};
+pub use look_up::{Answer, LookUp, StoredSession};
 pub use regions::nearest_first;
-pub use replicas::Replicas;
-pub use router::{Knowledge, Known, Question, Router, RouterConfig};
-pub use tables::{TableNameError, Tables};
+pub use router::{Considered, Knowledge, Router, RouterConfig};

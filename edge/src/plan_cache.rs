@@ -1,11 +1,11 @@
 //! The last plan that was read, and when to read it again.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use stickshift_contract::Plan;
 
-/// The last plan known. Never emptied: where the table does not answer, the last one known goes on.
+/// The last plan that was read. It is never emptied: while the table does not answer, this plan stays in
+/// force.
 #[derive(Debug, Default)]
 pub(crate) struct PlanCache {
     inner: Mutex<Inner>,
@@ -16,18 +16,20 @@ struct Inner {
     plan: Option<Arc<Plan>>,
     /// When `plan` was read, in Unix seconds.
     read_at: u64,
-    /// When somebody last set out to read it.
+    /// When a caller last began to read the plan, in Unix seconds.
     tried_at: u64,
-    /// When somebody last came back with nothing, at the latest.
+    /// Until when the last failed read may have taken, in Unix seconds.
     failed_at: Option<u64>,
 }
 
 impl PlanCache {
-    /// The last plan known, and whether the caller is to read it anew since it is `max_age_seconds` old or older.
+    /// The last plan, and whether the caller must read it again, because it is at least
+    /// `max_age_seconds` old.
     ///
-    /// While a plan is known, at most one caller a second is sent, so that neither a burst of viewers nor a table that
-    /// does not answer makes everybody wait; before that everybody is, but for a second after it failed. With a
-    /// `max_age_seconds` of 0 everybody always is.
+    /// While a plan is known, at most one caller a second must read it: neither many viewers at once nor
+    /// a table that does not answer make everybody wait. Until a plan is known, every caller must read
+    /// it, except during the second after a failed read. With a `max_age_seconds` of 0 every caller must
+    /// always read it.
     pub(crate) fn get(&self, max_age_seconds: u64, now: u64) -> (Option<Arc<Plan>>, bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = inner.plan.is_none() || now.abs_diff(inner.read_at) >= max_age_seconds;
@@ -43,14 +45,15 @@ impl PlanCache {
         (inner.plan.clone(), is_old && is_turn)
     }
 
-    /// Notes that whoever set out at `now` came back with nothing, after less than `limit`.
-    pub(crate) fn fail(&self, now: u64, limit: Duration) {
+    /// Notes a read that began at `now`, took at most `limit_seconds` and brought no plan.
+    pub(crate) fn fail(&self, now: u64, limit_seconds: u64) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who sets out late in a second comes back in a later one.
-        inner.failed_at = inner.failed_at.max(Some(now + 1 + limit.as_secs()));
+        // A read that begins late in one second ends in a later one.
+        inner.failed_at = inner.failed_at.max(Some(now + 1 + limit_seconds));
     }
 
-    /// Keeps a plan that was read at `now`; an answer that was overtaken by a newer plan is dropped.
+    /// Keeps a plan that was read at `now`, unless the known one has a higher revision. Returns the plan
+    /// that is known then.
     pub(crate) fn put(&self, plan: Plan, now: u64) -> Arc<Plan> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = match inner.plan.take() {
@@ -87,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_plan_everybody_asks_but_for_a_second_after_it_failed() {
+    fn without_a_plan_every_caller_reads_it_except_in_the_second_after_a_failure() {
         let cache = PlanCache::default();
         assert!(cache.get(5, 100).1 && cache.get(5, 100).1);
-        cache.fail(100, Duration::from_millis(250));
-        cache.fail(99, Duration::from_millis(250));
+        cache.fail(100, 0);
+        cache.fail(99, 0);
         assert!(!cache.get(5, 100).1 && !cache.get(5, 101).1);
         assert!(cache.get(5, 102).1);
-        cache.fail(102, Duration::from_secs(3));
+        cache.fail(102, 3);
         assert!(!cache.get(5, 105).1 && !cache.get(5, 106).1);
         assert!(cache.get(5, 107).1);
     }

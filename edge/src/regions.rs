@@ -1,9 +1,9 @@
-//! Which replica is nearest to the region that the function runs in.
+//! Which replica is nearest to the region in which the function runs.
 
 use std::cmp::Ordering;
 
-/// Where each AWS region is: name, latitude and longitude in degrees, to the nearest city that AWS names for it
-/// ([list of regions](https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html)).
+/// Where each AWS region is: its name, and latitude and longitude in degrees of the city that AWS names
+/// for it ([list of regions](https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html)).
 const REGIONS: [(&str, f64, f64); 39] = [
     ("af-south-1", -33.92, 18.42),
     ("ap-east-1", 22.32, 114.17),
@@ -46,21 +46,21 @@ const REGIONS: [(&str, f64, f64); 39] = [
     ("us-west-2", 45.84, -119.70),
 ];
 
-/// Whether a region is in the table: one of AWS's, and spelled right.
+/// Whether a name is that of an AWS region that this release knows.
 pub(crate) fn is_known(region: &str) -> bool {
     REGIONS.iter().any(|(name, ..)| *name == region)
 }
 
 /// Sorts replicas by great-circle distance from `region`, nearest first; `region_of` names a replica's region.
 ///
-/// A region that is not in the table counts as farther away than any other; if the function's own is not, the
-/// order stays as it was given.
+/// A region that this release does not know counts as farther away than any other. If it does not know
+/// the function's own region, the order stays as given.
 pub fn nearest_first<T>(region: &str, replicas: &mut [T], region_of: impl Fn(&T) -> &str) {
     let distance = |replica: &T| distance_radians(region, region_of(replica)).unwrap_or(f64::INFINITY);
     replicas.sort_by(|a, b| distance(a).partial_cmp(&distance(b)).unwrap_or(Ordering::Equal));
 }
 
-/// The haversine formula, as an angle: what is compared needs no Earth radius.
+/// The haversine formula. The result is an angle: comparing distances does not need the Earth's radius.
 fn distance_radians(from: &str, to: &str) -> Option<f64> {
     let place = |region| REGIONS.iter().find(|(name, ..)| *name == region);
     let (&(_, from_latitude, from_longitude), &(_, to_latitude, to_longitude)) = (place(from)?, place(to)?);
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(nearest("eu-central-1", replicas.clone()), ["eu-west-1", "us-east-1", "ap-southeast-1"]);
         assert_eq!(nearest("ap-northeast-1", replicas.clone()), ["ap-southeast-1", "eu-west-1", "us-east-1"]);
         assert_eq!(nearest("sa-east-1", replicas.clone()), ["us-east-1", "eu-west-1", "ap-southeast-1"]);
-        // The article's prefix rule sends the Gulf to Virginia, which is twice as far as Ireland.
+        // The article compares prefixes of names and sends the Gulf to Virginia, twice as far as Ireland.
         assert_eq!(nearest("me-south-1", replicas.clone())[2], "us-east-1");
         assert_eq!(nearest("us-west-2", replicas)[0], "us-east-1");
     }

@@ -1,4 +1,4 @@
-//! Looking a session and the plan up in the replicas of the tables.
+//! The look-up of a session and the plan in the replicas of the tables.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -13,94 +13,122 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use log::{error, warn};
+use rand::Rng;
 use serde::de::DeserializeOwned;
-use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, SessionItem, Token};
+use stickshift_contract::{
+    DEADLINE, HEDGE_DELAY, PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, SessionItem, TableNames,
+    Token,
+};
 use tokio::sync::mpsc;
 
-use crate::{LookUp, Tables};
+use crate::decide::Decision;
+use crate::event::Request;
+use crate::look_up::{Answer, LookUp, StoredSession};
+use crate::router::{Considered, Knowledge, Router};
 
-/// The tables' replicas, nearest first, and how long to wait for them.
+/// The replicas of the tables, nearest first, and how long to wait for them.
 #[derive(Debug, Clone)]
 pub struct Replicas {
-    /// One client a replica, nearest first; at least one; from [`Replicas::client`].
+    /// One client per replica, nearest first; at least one; made by [`Replicas::client`].
     pub clients: Vec<Client>,
-    /// What the tables are called.
-    pub tables: Tables,
-    /// How long the nearest replica may take before the next one is asked as well.
+    /// The names of the tables.
+    pub tables: TableNames,
+    /// See [`HEDGE_DELAY`].
     pub hedge_delay: Duration,
-    /// How long all of it may take.
+    /// See [`DEADLINE`].
     pub deadline: Duration,
 }
 
-/// What came back.
-pub(crate) struct Answer {
-    pub(crate) session: LookUp,
-    pub(crate) plan: Option<Plan>,
-}
-
-/// Why a replica's answer is of no use.
+/// Why a replica's answer cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum ReplicaError {
     #[error("{}", causes(.0))]
     Call(#[from] Box<SdkError<BatchGetItemError>>),
     #[error("the table is throttled: keys came back unprocessed")]
     Throttled,
-    #[error("{} s went by", Replicas::ATTEMPT_LIMIT.as_secs())]
+    #[error("it took more than {} s", Replicas::ATTEMPT_LIMIT.as_secs())]
     TooLate,
 }
 
 type Item = HashMap<String, AttributeValue>;
 
-impl Replicas {
-    /// How long the nearest replica may take before the next one is asked as well.
-    pub const HEDGE_DELAY: Duration = Duration::from_millis(60);
-    /// How long a look-up may take.
-    pub const DEADLINE: Duration = Duration::from_millis(250);
-    /// When one attempt is given up, whether or not somebody still waits for it.
-    pub const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
+/// Sends a request to its origin: the three steps of the router, with a look-up if one is needed.
+pub async fn route(
+    router: &Router,
+    replicas: &Replicas,
+    request: &mut Request,
+    now: u64,
+    rng: &mut impl Rng,
+) -> Decision {
+    let knowledge = match router.consider(request, now) {
+        Considered::Ready(knowledge) => knowledge,
+        Considered::Needs(look_up) => replicas.look_up(router, look_up, now).await,
+    };
+    router.forward(request, &knowledge, now, rng)
+}
 
-    /// Replicas with [`Replicas::HEDGE_DELAY`] and [`Replicas::DEADLINE`].
+/// Reads the plan before the first request, and so opens the connection. It never fails: a later request
+/// reads a plan that cannot be read now. Returns the plan's revision, if a plan is known then.
+pub async fn warm(router: &Router, replicas: &Replicas, now: u64) -> Option<u64> {
+    replicas.look_up(router, router.first_look_up(now), now).await.plan_revision()
+}
+
+impl Replicas {
+    /// When an attempt is given up, even if nobody waits for it any more: no deadline is longer.
+    pub const ATTEMPT_LIMIT: Duration = Duration::from_millis(DEADLINE.maximum);
+
+    /// Replicas with the default times and table names.
     pub fn new(clients: Vec<Client>) -> Self {
-        Self { clients, tables: Tables::default(), hedge_delay: Self::HEDGE_DELAY, deadline: Self::DEADLINE }
+        Self {
+            clients,
+            tables: TableNames::default(),
+            hedge_delay: Duration::from_millis(HEDGE_DELAY.default),
+            deadline: Duration::from_millis(DEADLINE.default),
+        }
     }
 
-    /// A client for look-ups. It neither retries nor times out, whatever `config` says: the hedge is the retry, and there
-    /// is a deadline for all of it.
+    /// A client for look-ups. Whatever `config` says, the client neither retries nor times out: the
+    /// second replica takes the place of a retry, and the deadline ends the whole look-up.
     pub fn client(config: Builder) -> Client {
         let config = config
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
-            // Items are small, and a stalled one is late.
+            // Items are small. The deadline handles a stream that stalls.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Client::from_conf(config.build())
     }
 
-    /// Asks for a session, the plan or both, in one call. Always answers before the deadline.
-    pub(crate) async fn ask(&self, token: Option<Token>, is_plan_wanted: bool) -> Answer {
-        if let Ok(Some(answer)) = tokio::time::timeout(self.deadline, self.hedged(token, is_plan_wanted)).await {
-            return answer;
-        }
-        let wanted = token.map_or_else(|| "the plan".to_owned(), |token| format!("session {}", token.short()));
-        warn!("could not look up {wanted}: no replica gave an answer (deadline {} ms)", self.deadline.as_millis());
-        Answer { session: LookUp::NoAnswer, plan: None }
+    /// Does a look-up in one call, and hands the answer to the router. It always ends by the deadline.
+    pub async fn look_up(&self, router: &Router, look_up: LookUp, now: u64) -> Knowledge {
+        let (token, is_plan_wanted) = (look_up.token, look_up.is_plan_wanted);
+        let answer = match tokio::time::timeout(self.deadline, self.first_answer(token, is_plan_wanted)).await {
+            Ok(Some(answer)) => answer,
+            _ => {
+                let wanted = token.map_or_else(|| "the plan".to_owned(), |token| format!("session {}", token.short()));
+                let deadline = self.deadline.as_millis();
+                warn!("could not look up {wanted}: no replica gave an answer (deadline {deadline} ms)");
+                Answer { session: StoredSession::Unanswered, plan: None }
+            }
+        };
+        router.learn(look_up, answer, now, self.deadline.as_secs())
     }
 
-    /// Asks the nearest replica, the next one too if the first is late or fails, and then the nearest once more. The
-    /// first good answer wins.
-    async fn hedged(&self, token: Option<Token>, is_plan_wanted: bool) -> Option<Answer> {
+    /// Asks the nearest replica; then the next one too, if the first is late or fails; then the nearest
+    /// one again. The first good answer wins.
+    async fn first_answer(&self, token: Option<Token>, is_plan_wanted: bool) -> Option<Answer> {
         let nearest = &self.clients[0];
         let next = self.clients.get(1).unwrap_or(nearest);
-        // A function that was frozen wakes with dead connections: asking the nearest again opens a new one, and half of
-        // the time that is left should do for that.
+        // A function that was frozen wakes with dead connections. A second attempt at the nearest replica
+        // opens a new connection. Half of the time that is left should be enough for it.
         let half_of_the_rest = self.deadline.saturating_sub(self.hedge_delay) / 2;
         let (answer, mut answers) = mpsc::channel(3);
         for (client, patience) in [(nearest, self.hedge_delay), (next, half_of_the_rest)] {
-            self.attempt(client, token, is_plan_wanted, answer.clone());
+            self.start_attempt(client, token, is_plan_wanted, answer.clone());
             if let Ok(Some(Some(answer))) = tokio::time::timeout(patience, answers.recv()).await {
                 return Some(answer);
             }
         }
-        self.attempt(nearest, token, is_plan_wanted, answer);
+        self.start_attempt(nearest, token, is_plan_wanted, answer);
         while let Some(answer) = answers.recv().await {
             if answer.is_some() {
                 return answer;
@@ -109,9 +137,10 @@ impl Replicas {
         None
     }
 
-    /// Asks one replica, in a task of its own that goes on when nobody waits for it any more: a connection to a replica
-    /// so far away that opening one takes longer than the deadline would otherwise never come about.
-    fn attempt(
+    /// Asks one replica in a task of its own, which continues when nobody waits for it any more.
+    /// Otherwise a connection to a far replica, which takes longer to open than the deadline, would never
+    /// be ready.
+    fn start_attempt(
         &self,
         client: &Client,
         token: Option<Token>,
@@ -126,32 +155,34 @@ impl Replicas {
                 let region = client.config().region().map_or("?", Region::as_ref);
                 warn!("the replica in {region} gave no answer: {cause}");
             });
-            // Whoever asked may have an answer already, or have given up.
+            // The receiver may have an answer already, or may have given up.
             result.try_send(answer.ok()).ok();
         });
     }
 }
 
-/// An error and all that caused it, in a line.
+/// An error and its causes, in one line.
 fn causes(error: &dyn Error) -> String {
     successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 async fn read(
     client: &Client,
-    tables: &Tables,
+    tables: &TableNames,
     token: Option<Token>,
     is_plan_wanted: bool,
 ) -> Result<Answer, ReplicaError> {
     let mut call = client.batch_get_item();
     if let Some(token) = token {
-        call = call.request_items(&tables.sessions, key([("token", token.as_str())]));
+        call = call.request_items(&tables.sessions, key([(SESSIONS_SCHEMA.hash_key, token.as_str())]));
     }
     if is_plan_wanted {
-        call = call.request_items(&tables.rollout, key([("pk", PLAN_PARTITION), ("sk", PLAN_IN_FORCE)]));
+        let range_key = ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key");
+        let plan = [(ROLLOUT_SCHEMA.hash_key, PLAN_PARTITION), (range_key, PLAN_IN_FORCE)];
+        call = call.request_items(&tables.rollout, key(plan));
     }
     let output = call.send().await.map_err(Box::new)?;
-    // What was asked for first of all must have been read; a plan that came along can wait for the next request.
+    // The session must have been read, if one was asked for. The plan can wait for the next request then.
     let essential = if token.is_some() { &tables.sessions } else { &tables.rollout };
     let unprocessed = output.unprocessed_keys.unwrap_or_default();
     if unprocessed.contains_key(essential) {
@@ -161,14 +192,14 @@ async fn read(
     let mut item = |table: &str| responses.remove(table).and_then(|mut items| items.pop());
     Ok(Answer {
         session: match item(&tables.sessions).and_then(|item| parse::<SessionItem>(item, "session")) {
-            Some(session) => LookUp::Found(session),
-            None => LookUp::Absent,
+            Some(session) => StoredSession::Found(session),
+            None => StoredSession::Absent,
         },
         plan: match item(&tables.rollout) {
             Some(item) => parse(item, "plan"),
             None => {
                 if unprocessed.contains_key(&tables.rollout) {
-                    warn!("{} is throttled: the plan is read another time", tables.rollout);
+                    warn!("{} is throttled: a later request reads the plan", tables.rollout);
                 } else if is_plan_wanted {
                     warn!("there is no plan in {}", tables.rollout);
                 }
@@ -181,10 +212,11 @@ async fn read(
 fn key<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> KeysAndAttributes {
     let key: Item =
         attributes.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).collect();
-    KeysAndAttributes::builder().keys(key).build().expect("keys are set")
+    KeysAndAttributes::builder().keys(key).build().expect("the keys are set")
 }
 
-/// Reads an item. One that is no such thing counts as absent: whoever wrote it, viewers must be served.
+/// Reads an item. An item that cannot be read counts as absent, because viewers must be served whoever
+/// wrote it.
 fn parse<T: DeserializeOwned>(item: Item, what: &str) -> Option<T> {
-    serde_dynamo::from_item(item).map_err(|cause| error!("passing over a {what} in DynamoDB: {cause}")).ok()
+    serde_dynamo::from_item(item).map_err(|cause| error!("ignoring a {what} in DynamoDB: {cause}")).ok()
 }

@@ -1,152 +1,147 @@
-//! From a request to its origin: reads, looks up, decides and writes the answer into the request.
+//! From a request to its origin: reads the request, decides, and writes the decision into the request.
 
 use std::sync::Arc;
 
 use rand::Rng;
-use stickshift_contract::{Claim, Plan, ROUTE_HEADER, SessionCookie, Token, VERSION_HEADER};
+use stickshift_contract::{
+    Claim, EDGE_FORMATS, EDGE_HEADER, HEADER_PREFIX, PLAN_TTL, Plan, REVISION_HEADER, ROUTE_HEADER, SessionCookie,
+    VERSION_HEADER,
+};
 
+use crate::decide::{Decision, Incoming, PlanSource, decide};
+use crate::event::Request;
+use crate::look_up::{Answer, LookUp, StoredSession};
 use crate::plan_cache::PlanCache;
-use crate::replicas::Answer;
-use crate::{Ask, Decision, LookUp, Replicas, Request, Rollout, decide};
 
-/// What a router goes by.
+/// What a router depends on.
 #[derive(Debug, Clone)]
 pub struct RouterConfig {
-    /// How the session cookie is read. The app's must be the same.
+    /// How the session cookie is read. The app must read it in the same way.
     pub cookie: SessionCookie,
-    /// Whether the `Host` header stays as it is when the origin changes: for apps that rely on the viewer's, where the
-    /// origin request policy forwards it. Default no.
+    /// Whether the `Host` header keeps its value when the origin changes. Default: no. Some apps need the
+    /// viewer's host; the origin request policy must forward it then.
     pub keep_viewer_host: bool,
-    /// Seconds after which the plan is read again; 0 reads it for every new session.
-    /// 0 to [`RouterConfig::PLAN_TTL_SECONDS_MAX`], default [`RouterConfig::PLAN_TTL_SECONDS`].
+    /// See [`PLAN_TTL`].
     pub plan_ttl_seconds: u64,
-    /// The origins to use until the plan was read once; see [`Rollout::Bundled`].
+    /// The plan to use until one was read from the table; see [`PlanSource::Bundle`].
     pub bundled_plan: Plan,
 }
 
-impl RouterConfig {
-    /// Seconds after which the plan is read again, unless set otherwise.
-    pub const PLAN_TTL_SECONDS: u64 = 5;
-    /// The most that `plan_ttl_seconds` may be.
-    pub const PLAN_TTL_SECONDS_MAX: u64 = 3600;
-}
-
-/// The router: one for the life of a function instance.
+/// The router. A function instance has one for its whole life.
 #[derive(Debug)]
 pub struct Router {
     config: RouterConfig,
-    replicas: Replicas,
     plan: PlanCache,
 }
 
+/// The result of [`Router::consider`].
+#[derive(Debug)]
+pub enum Considered {
+    /// The request can be decided at once.
+    Ready(Knowledge),
+    /// The request needs this look-up first.
+    Needs(LookUp),
+}
+
+/// Everything that the decision of one request depends on.
+#[derive(Debug)]
+pub struct Knowledge {
+    claim: Claim,
+    session: StoredSession,
+    plan: Option<Arc<Plan>>,
+}
+
+impl Knowledge {
+    /// The revision of the plan that is known, if one is.
+    pub fn plan_revision(&self) -> Option<u64> {
+        self.plan.as_ref().map(|plan| plan.revision())
+    }
+}
+
+impl RouterConfig {
+    /// A configuration with the default intervals.
+    pub fn new(cookie: SessionCookie, bundled_plan: Plan) -> Self {
+        Self { cookie, keep_viewer_host: false, plan_ttl_seconds: PLAN_TTL.default, bundled_plan }
+    }
+}
+
 impl Router {
-    /// A router that has not read the plan yet; see [`Router::warm`].
-    pub fn new(config: RouterConfig, replicas: Replicas) -> Self {
-        Self { config, replicas, plan: PlanCache::default() }
+    /// A router that has not read a plan yet.
+    pub fn new(config: RouterConfig) -> Self {
+        Self { config, plan: PlanCache::default() }
     }
 
-    /// Takes over a plan that the caller has just read from the table, as if the router had.
-    pub fn learn(&self, plan: Plan, now: u64) {
+    /// Takes over a plan that the caller has just read from the table.
+    pub fn adopt(&self, plan: Plan, now: u64) {
         self.plan.put(plan, now);
     }
 
-    /// Reads the plan ahead of the first request, and opens the connection on the way. Never fails: a plan that cannot
-    /// be read now is read later. Returns the one now known.
-    pub async fn warm(&self, now: u64) -> Option<Arc<Plan>> {
-        let (known, _) = self.plan.get(self.config.plan_ttl_seconds, now);
-        self.ask(Question { claim: Claim::Nothing, token: None, is_plan_wanted: true, known }, now).await.plan
+    /// The look-up that reads the plan, for the time before the first request. [`Router::learn`] takes its
+    /// answer.
+    pub fn first_look_up(&self, now: u64) -> LookUp {
+        let (known_plan, _) = self.plan.get(self.config.plan_ttl_seconds, now);
+        LookUp { token: None, is_plan_wanted: true, claim: Claim::Nothing, known_plan }
     }
 
-    /// Sends a request to its origin: asks where [`Router::known`] is not enough, and [`Router::settle`] does the rest.
-    pub async fn route(&self, request: &mut Request, now: u64, rng: &mut impl Rng) -> Decision {
-        let knowledge = match self.known(request, now) {
-            Known::Enough(knowledge) => knowledge,
-            Known::Lacking(question) => self.ask(question, now).await,
-        };
-        self.settle(request, &knowledge, now, rng)
-    }
-
-    /// What is known of a request without asking anyone.
-    pub fn known(&self, request: &Request, now: u64) -> Known {
+    /// Reads a request and says whether it needs a look-up.
+    pub fn consider(&self, request: &Request, now: u64) -> Considered {
         let timing = &self.config.cookie.timing;
-        let ask = Ask::read(request, &self.config.cookie, now);
-        let token = ask.token_to_look_up(timing);
-        // Who is new, or looked up anyway, gets a fresh plan. Whom a receipt or a path speaks for would be asked for it
-        // alone: they make do with one as old as the receipts that are believed unasked.
-        let max_age_seconds = if token.is_some() || ask.is_new() {
+        let incoming = Incoming::read(request, &self.config.cookie, now);
+        let token = incoming.token_to_look_up(timing);
+        // A request that needs a look-up anyway, or that begins a session, gets a fresh plan. Any other
+        // request would read only the plan, so it accepts a plan as old as the receipts that decide
+        // without a look-up.
+        let max_age_seconds = if token.is_some() || incoming.is_new() {
             self.config.plan_ttl_seconds
         } else {
             self.config.plan_ttl_seconds.max(timing.trust_window_seconds)
         };
         let (plan, is_plan_wanted) = self.plan.get(max_age_seconds, now);
         if token.is_none() && !is_plan_wanted {
-            return Known::Enough(Knowledge { claim: ask.claim, session: LookUp::NoAnswer, plan });
+            return Considered::Ready(Knowledge { claim: incoming.claim, session: StoredSession::Unanswered, plan });
         }
-        Known::Lacking(Question { claim: ask.claim, token, is_plan_wanted, known: plan })
+        Considered::Needs(LookUp { token, is_plan_wanted, claim: incoming.claim, known_plan: plan })
     }
 
-    /// Asks DynamoDB, once for the session and the plan. Always answers before the deadline.
-    pub async fn ask(&self, question: Question, now: u64) -> Knowledge {
-        let Question { claim, token, is_plan_wanted, known } = question;
-        let Answer { session, plan } = self.replicas.ask(token, is_plan_wanted).await;
-        let plan = match plan {
+    /// Takes the answer to a look-up that began at `now` and took at most `limit_seconds`.
+    pub fn learn(&self, look_up: LookUp, answer: Answer, now: u64, limit_seconds: u64) -> Knowledge {
+        let LookUp { is_plan_wanted, claim, known_plan, .. } = look_up;
+        let plan = match answer.plan {
             Some(plan) => Some(self.plan.put(plan, now)),
             None => {
                 if is_plan_wanted {
-                    self.plan.fail(now, self.replicas.deadline);
+                    self.plan.fail(now, limit_seconds);
                 }
-                known
+                known_plan
             }
         };
-        Knowledge { claim, session, plan }
+        Knowledge { claim, session: answer.session, plan }
     }
 
-    /// Decides, and writes the decision into the request: the origin, the `Host` header and the two headers that tell
-    /// the app which version was chosen and why. Everything else stays as it is.
-    pub fn settle(&self, request: &mut Request, knowledge: &Knowledge, now: u64, rng: &mut impl Rng) -> Decision {
+    /// Decides, and writes the decision into the request: the origin, the `Host` header, and the headers
+    /// that tell the app which version was chosen and why. Everything else keeps its value.
+    pub fn forward(&self, request: &mut Request, knowledge: &Knowledge, now: u64, rng: &mut impl Rng) -> Decision {
         let RouterConfig { cookie, bundled_plan, keep_viewer_host, .. } = &self.config;
-        let rollout = match &knowledge.plan {
-            Some(plan) => Rollout::Known(plan),
-            None => Rollout::Bundled(bundled_plan),
+        let source = match &knowledge.plan {
+            Some(plan) => PlanSource::Table(plan),
+            None => PlanSource::Bundle(bundled_plan),
         };
-        let ask = Ask::with_claim(request, knowledge.claim);
-        let decision = decide(&ask, &knowledge.session, rollout, &cookie.timing, now, rng);
-        let (Rollout::Known(plan) | Rollout::Bundled(plan)) = rollout;
-        if let Some(origin) = plan.origin(decision.version) {
+        let incoming = Incoming::with_claim(request, knowledge.claim);
+        let decision = decide(&incoming, &knowledge.session, source, &cookie.timing, now, rng);
+        if let Some(origin) = source.plan().origin(decision.version) {
             request.set_origin(origin);
             if !keep_viewer_host {
-                request.headers.set("Host", origin.domain.clone());
+                request.headers.set("Host", origin.domain.to_string());
             }
         }
-        // `set` also takes out what a viewer sent under these names.
+        // A viewer must not speak in the edge's name.
+        request.headers.remove_prefix(HEADER_PREFIX);
         request.headers.set(VERSION_HEADER, decision.version.to_string());
         request.headers.set(ROUTE_HEADER, decision.route.to_string());
+        request.headers.set(EDGE_HEADER, EDGE_FORMATS.to_owned());
+        if decision.route.is_placement() {
+            request.headers.set(REVISION_HEADER, source.plan().revision().to_string());
+        }
         decision
     }
-}
-
-/// What is known of a request: enough to [`Router::settle`] it, or not before [`Router::ask`].
-#[derive(Debug)]
-pub enum Known {
-    /// All there is to decide by.
-    Enough(Knowledge),
-    /// What DynamoDB must be asked first.
-    Lacking(Question),
-}
-
-/// All there is to decide one request by.
-#[derive(Debug)]
-pub struct Knowledge {
-    claim: Claim,
-    session: LookUp,
-    plan: Option<Arc<Plan>>,
-}
-
-/// What DynamoDB must be asked before one request can be decided.
-#[derive(Debug)]
-pub struct Question {
-    claim: Claim,
-    token: Option<Token>,
-    is_plan_wanted: bool,
-    known: Option<Arc<Plan>>,
 }

@@ -1,4 +1,5 @@
-# What can be chosen, and what is refused. No account is touched: AWS is mocked, its answers are in mocks/.
+# Tests of what an operator can choose, and of what is rejected. No AWS account is used: AWS is
+# mocked, and its answers are in mocks/.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -37,21 +38,21 @@ run "no_replicas_and_a_third_version" {
 
   assert {
     condition     = alltrue([for table in aws_dynamodb_table.tables : !table.stream_enabled && length(table.replica) == 0 && !table.deletion_protection_enabled])
-    error_message = "Without replicas there is no stream."
+    error_message = "Without replicas, the tables must have no stream. The variable must be able to switch deletion protection off."
   }
   assert {
     condition = { for version, planned in jsondecode(aws_dynamodb_table_item.first_plan["current"].item).versions.M :
       version => [planned.M.weight_basis_points.N, planned.M.state.S]
     } == { "1" = ["9975", "live"], "2" = ["25", "live"], "3" = ["0", "staged"] }
-    error_message = "Two decimals are exact, and a version without a weight is staged."
+    error_message = "Weights with two decimals must be exact, and a version without a weight must be staged."
   }
   assert {
     condition     = aws_subnet.origins.availability_zone == "us-east-1c"
-    error_message = "The subnet is where every kind of instance is to be had."
+    error_message = "The subnet must be in a zone that has every instance type."
   }
   assert {
     condition     = strcontains(output.push, "--platform linux/amd64 --build-arg VERSION=version3") && strcontains(output.push, "--platform linux/arm64 --build-arg VERSION=version1")
-    error_message = "Images are for their instances' architecture."
+    error_message = "Each image must be built for the architecture of its version's instance."
   }
 }
 
@@ -76,17 +77,17 @@ run "domain" {
       aws_cloudfront_distribution.site.price_class == "PriceClass_100",
       output.url == "https://www.example.org",
     ])
-    error_message = "A domain comes with its certificate."
+    error_message = "The distribution must use the domain, its certificate and the price class."
   }
   assert {
     condition     = aws_sns_topic_subscription.email[0].endpoint == "ops@example.org"
-    error_message = "Alarms go to the address."
+    error_message = "Alarms must go to the e-mail address."
   }
   assert {
     condition = jsondecode(data.external.bundle.query.config).keys == join(",", [
       "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210", random_bytes.keys["1"].hex
     ])
-    error_message = "The first key signs, and those behind it verify."
+    error_message = "The function must get the keys in the given order: the first key signs, all keys verify."
   }
 }
 

@@ -1,4 +1,5 @@
-# What app, function and operator rely on. No account is touched: AWS is mocked, its answers are in mocks/.
+# Tests of what the app, the function and the operator rely on. No AWS account is used: AWS is
+# mocked, and its answers are in mocks/.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -15,7 +16,8 @@ mock_provider "time" {
   source = "./tests/mocks"
 }
 
-# Not all alike, or one could stand for the other unnoticed.
+# These values differ from the mocked defaults. If they were equal, a test would not notice that one
+# value is used in place of another.
 override_resource {
   target = aws_eip.versions["2"]
   values = { public_dns = "ec2-192-0-2-2.compute-1.amazonaws.com" }
@@ -34,7 +36,7 @@ override_resource {
 run "tables" {
   assert {
     condition     = alltrue([for table in aws_dynamodb_table.tables : table.ttl[0].attribute_name == "expiration" && table.ttl[0].enabled])
-    error_message = "TTL looks at `expiration`, which is what app and function write and read."
+    error_message = "TTL must use `expiration`, the attribute that the app and the function use."
   }
   assert {
     condition = alltrue([
@@ -45,7 +47,7 @@ run "tables" {
       aws_dynamodb_table.tables["rollout"].hash_key == "pk",
       aws_dynamodb_table.tables["rollout"].range_key == "sk",
     ])
-    error_message = "The tables have the names and keys of the contract."
+    error_message = "The tables must have the names and keys of the contract."
   }
   assert {
     condition = alltrue([
@@ -54,7 +56,7 @@ run "tables" {
       table.stream_view_type == "NEW_AND_OLD_IMAGES" &&
       toset(table.replica[*].region_name) == toset(["eu-west-1", "ap-southeast-1"]) && alltrue(table.replica[*].point_in_time_recovery)
     ])
-    error_message = "The tables are on demand, protected, and replicated."
+    error_message = "The tables must be on demand, protected and replicated."
   }
 }
 
@@ -66,14 +68,14 @@ run "first_plan" {
       "1" = ["9000", "live", "ec2-192-0-2-1.compute-1.amazonaws.com", "8000"]
       "2" = ["1000", "live", "ec2-192-0-2-2.compute-1.amazonaws.com", "8000"]
     }
-    error_message = "The first plan has every version, its weight and its Elastic IP's name."
+    error_message = "The first plan must have every version, with its weight and the name of its Elastic IP."
   }
   assert {
     condition = alltrue([
       for key, item in aws_dynamodb_table_item.first_plan :
       jsondecode(item.item).pk.S == "rollout" && jsondecode(item.item).sk.S == key && jsondecode(item.item).revision.N == "1"
     ])
-    error_message = "The plan in force and its history have the keys that function and operator read."
+    error_message = "The plan in force and its history must have the keys that the function and the operator read."
   }
   assert {
     condition = jsondecode(nonsensitive(data.external.bundle.query.config)).plan.versions["2"] == {
@@ -81,7 +83,7 @@ run "first_plan" {
       state               = "live"
       origin              = { domain = "ec2-192-0-2-2.compute-1.amazonaws.com", port = 8000, protocol = "http" }
     }
-    error_message = "The function's own plan is the first one."
+    error_message = "The plan in the function's bundle must be the first plan."
   }
 }
 
@@ -92,7 +94,7 @@ run "instances" {
       instance.metadata_options[0].http_tokens == "required" && instance.root_block_device[0].encrypted &&
       instance.user_data_replace_on_change && instance.instance_type == "t4g.nano"
     ])
-    error_message = "Instances have IMDSv2 and an encrypted disk."
+    error_message = "Instances must require IMDSv2 and have an encrypted disk."
   }
   assert {
     condition = alltrue([
@@ -104,14 +106,14 @@ run "instances" {
       strcontains(instance.user_data, "STICKSHIFT_KEYS=$(retry secret /stickshift/keys)") &&
       strcontains(instance.user_data, "STICKSHIFT_ORIGIN_SECRET=$(retry secret /stickshift/origin-secret)")
     ])
-    error_message = "User data starts the version's image, with its tables, and asks for the secrets."
+    error_message = "User data must start the version's image, set its tables and read the secrets."
   }
   assert {
     condition = !anytrue([
       for pair in setproduct(values(aws_instance.versions)[*].user_data, nonsensitive([random_bytes.keys["1"].hex, random_bytes.origin_secret.hex])) :
       strcontains(pair[0], pair[1])
     ])
-    error_message = "No secret is in user data."
+    error_message = "User data must not contain a secret."
   }
   assert {
     condition = alltrue([
@@ -122,7 +124,7 @@ run "instances" {
       aws_vpc_security_group_ingress_rule.cloudfront.to_port == 8000,
       alltrue([for instance in aws_instance.versions : instance.vpc_security_group_ids == toset([aws_security_group.origins.id])]),
     ])
-    error_message = "Only CloudFront reaches the instances, at one port."
+    error_message = "Only CloudFront must be able to reach the instances, on one port."
   }
   assert {
     condition = alltrue([
@@ -140,7 +142,7 @@ run "instances" {
       ]) && aws_ssm_parameter.keys.arn != aws_ssm_parameter.origin_secret.arn &&
       length([for statement in jsondecode(role.policy).Statement : statement if strcontains(jsonencode(statement.Action), "dynamodb:")]) == 2
     ])
-    error_message = "A version writes sessions and its own pulses, and no plan."
+    error_message = "A version must be able to write sessions and its own pulses, but no plan."
   }
 }
 
@@ -151,30 +153,30 @@ run "function" {
       aws_lambda_function.edge.handler == "index.handler", aws_lambda_function.edge.memory_size == 128,
       aws_lambda_function.edge.timeout == 5, aws_lambda_function.edge.environment == null || length(aws_lambda_function.edge.environment) == 0,
     ])
-    error_message = "The function is as Lambda@Edge takes it, published, and left behind when all else goes."
+    error_message = "The function must meet the limits of Lambda@Edge, be published, and stay when Terraform destroys the rest."
   }
   assert {
     condition     = toset(jsondecode(aws_iam_role.edge.assume_role_policy).Statement[0].Principal.Service) == toset(["lambda.amazonaws.com", "edgelambda.amazonaws.com"])
-    error_message = "Lambda and Lambda@Edge both take the role on."
+    error_message = "Both Lambda and Lambda@Edge must be able to assume the role."
   }
   assert {
     condition = toset(jsondecode(aws_iam_role_policy.edge.policy).Statement[0].Resource) == toset([
       for pair in setproduct(["us-east-1", "eu-west-1", "ap-southeast-1"], ["SessionsTable", "RolloutTable"]) :
       "arn:aws:dynamodb:${pair[0]}:123456789012:table/${pair[1]}"
     ])
-    error_message = "It reads both tables in every region."
+    error_message = "The function must be able to read both tables in every region."
   }
   assert {
     condition     = toset(jsondecode(aws_iam_role_policy.edge.policy).Statement[0].Action) == toset(["dynamodb:BatchGetItem", "dynamodb:GetItem"])
-    error_message = "It only reads."
+    error_message = "The function must only read the tables."
   }
   assert {
     condition     = jsondecode(data.external.bundle.query.config).keys == random_bytes.keys["1"].hex && nonsensitive(aws_ssm_parameter.keys.value) == random_bytes.keys["1"].hex
-    error_message = "Function and versions have the same keys."
+    error_message = "The function and the versions must have the same keys."
   }
   assert {
     condition     = jsondecode(data.external.bundle.query.config).replicas == [{ region = "us-east-1" }, { region = "ap-southeast-1" }, { region = "eu-west-1" }]
-    error_message = "The function knows every replica."
+    error_message = "The function must know every replica."
   }
 }
 
@@ -186,14 +188,14 @@ run "distribution" {
       toset(behavior.lambda_function_association[*].event_type) == toset(["origin-request"]) &&
       behavior.viewer_protocol_policy == "redirect-to-https"
     ])
-    error_message = "Pages and assets both pass the function, by its qualified ARN, and come by HTTPS only."
+    error_message = "CloudFront must call the function by its qualified ARN for pages and for assets, and serve both by HTTPS only."
   }
   assert {
     condition = alltrue([
       aws_cloudfront_distribution.site.default_cache_behavior[0].cache_policy_id == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
       length(aws_cloudfront_distribution.site.default_cache_behavior[0].allowed_methods) == 7,
     ])
-    error_message = "Pages are not cached, and take every method."
+    error_message = "Pages must not be cached, and must accept every method."
   }
   assert {
     condition = alltrue([
@@ -202,18 +204,18 @@ run "distribution" {
       aws_cloudfront_origin_request_policy.pages.query_strings_config[0].query_string_behavior == "all",
       toset(aws_cloudfront_origin_request_policy.pages.headers_config[0].headers[0].items) == toset(["CloudFront-Forwarded-Proto"]),
     ])
-    error_message = "Cookies, the query and the viewer's protocol reach function and app."
+    error_message = "Cookies, the query and the viewer's protocol must reach the function and the app."
   }
   assert {
     condition = alltrue([
       for config in aws_cloudfront_cache_policy.assets.parameters_in_cache_key_and_forwarded_to_origin :
       config.cookies_config[0].cookie_behavior == "none" && config.headers_config[0].header_behavior == "none" && config.query_strings_config[0].query_string_behavior == "none"
     ]) && aws_cloudfront_distribution.site.ordered_cache_behavior[0].path_pattern == "/_v/*"
-    error_message = "Assets are cached by their path alone."
+    error_message = "Assets must be cached by their path only."
   }
   assert {
     condition     = { for error in aws_cloudfront_distribution.site.custom_error_response : tostring(error.error_code) => error.error_caching_min_ttl if error.error_code >= 500 } == { "500" = 0, "501" = 0, "502" = 0, "503" = 0, "504" = 0 }
-    error_message = "An error of one version is kept for no viewer of another."
+    error_message = "CloudFront must not cache errors, because a viewer of another version could get them."
   }
   assert {
     condition = alltrue([
@@ -221,11 +223,11 @@ run "distribution" {
       toset(origin.custom_header) == toset([{ name = "x-origin-verify", value = random_bytes.origin_secret.hex }]) &&
       origin.domain_name == "ec2-192-0-2-1.compute-1.amazonaws.com" && origin.custom_origin_config[0].http_port == 8000
     ]) && nonsensitive(aws_ssm_parameter.origin_secret.value) == random_bytes.origin_secret.hex
-    error_message = "CloudFront tells the origins the secret that the versions ask for."
+    error_message = "CloudFront must send the origins the same secret that the versions read."
   }
   assert {
     condition     = aws_cloudfront_distribution.site.http_version == "http2and3" && aws_cloudfront_distribution.site.viewer_certificate[0].cloudfront_default_certificate
-    error_message = "HTTP/2 and 3, by CloudFront's own name."
+    error_message = "The distribution must offer HTTP/2 and HTTP/3, under CloudFront's own domain name."
   }
 }
 
@@ -235,7 +237,7 @@ run "alarms" {
       "LambdaExecutionError", "LambdaValidationError", "LambdaLimitExceededErrors", "5xxErrorRate",
       "ReplicationLatency", "ReadThrottleEvents", "WriteThrottleEvents",
     ])
-    error_message = "The function, the origins, replication and throttling are watched."
+    error_message = "There must be alarms for the function, the origins, replication and throttling."
   }
   assert {
     condition = toset([
@@ -244,7 +246,7 @@ run "alarms" {
       for pair in setproduct(["SessionsTable", "RolloutTable"], ["eu-west-1", "ap-southeast-1"]) :
       tomap({ TableName = pair[0], ReceivingRegion = pair[1] })
     ])
-    error_message = "Replication is watched for each table and region."
+    error_message = "There must be an alarm for the replication of each table to each region."
   }
 }
 
@@ -259,10 +261,10 @@ run "a_third_version_later" {
 
   assert {
     condition     = keys(jsondecode(aws_dynamodb_table_item.first_plan["current"].item).versions.M) == ["1", "2"]
-    error_message = "The plan in force is left alone once it is there."
+    error_message = "Terraform must not change the plan in force after it has written it."
   }
   assert {
     condition     = jsondecode(data.external.bundle.query.config).plan.versions["3"].state == "staged" && contains(keys(output.instances), "3")
-    error_message = "It runs, and the function knows it."
+    error_message = "The third version must have an instance, and the function must know the version."
   }
 }

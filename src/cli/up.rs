@@ -1,26 +1,28 @@
-//! `stickshift up`: all of it on this machine.
+//! `stickshift up`: everything on this machine.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use log::info;
-use stickshift::local::{DataDir, Road, RoadConfig, RunningVersion, SharedRng};
+use stickshift::local::SharedRng;
+use stickshift::local::machine::{DataDir, Machine, MachineConfig, RunningVersion};
 use stickshift::settings::Settings;
-use stickshift_contract::{VersionCode, Weight};
-use stickshift_edge::{CustomOrigin, Replicas};
+use stickshift_contract::{DEADLINE, VersionCode, Weight};
+use stickshift_edge::CustomOrigin;
 
-use super::edge::{parse_weight, standing};
-use super::until_told_to_stop;
+use super::arguments::{in_words, parse_weight};
+use super::stop::until_signal;
 
 #[derive(Debug, Args)]
-pub(crate) struct Up {
+pub(super) struct Up {
     /// Where CloudFront listens; the versions take the ports after it, on 127.0.0.1
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Share of new sessions for a version, in percent; once for each version [default: 10 for each but the first, or
-    /// as it was]
+    /// A version's share of new sessions, in percent; once for each version [default: 10 for each but the first, or
+    /// as before]
     #[arg(long = "weight", value_name = "VERSION=PERCENT", value_parser = parse_weight)]
     weights: Vec<(VersionCode, Weight)>,
     /// Folder of theme files; every *.toml in it is a version, the first by name is stable
@@ -34,18 +36,18 @@ pub(crate) struct Up {
     dynamodb: SocketAddr,
 }
 
-/// Runs it until it is told to stop. Errors: for people, with what to do about them.
-pub(crate) async fn up(arguments: Up) -> Result<()> {
+/// Runs until a signal to stop. Errors are for people and say what to do.
+pub(super) async fn up(arguments: Up) -> Result<()> {
     let mut versions =
         theme_files(&arguments.themes)?.iter().map(|file| Settings::load(file)).collect::<Result<Vec<_>>>()?;
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let keys = data_dir.keys()?;
     for settings in &mut versions {
         settings.shared.cookie.keys.get_or_insert_with(|| keys.clone());
-        // The origins are to be tried directly, too.
+        // On one machine, people may open the origins directly.
         settings.shared.origin_secret = None;
     }
-    let road = Road::start(RoadConfig {
+    let machine = Machine::start(MachineConfig {
         listen: arguments.listen,
         dynamodb: arguments.dynamodb,
         versions,
@@ -53,16 +55,16 @@ pub(crate) async fn up(arguments: Up) -> Result<()> {
         data_dir: Some(data_dir),
         rng: SharedRng::from_system(),
         read_timeout_seconds: CustomOrigin::READ_TIMEOUT_SECONDS,
-        edge_deadline: Replicas::DEADLINE,
+        edge_deadline: Duration::from_millis(DEADLINE.default),
     })
     .await?;
-    print!("{}", overview(&road, &arguments.data_dir));
-    until_told_to_stop().await?;
-    info!("stopping: finishing what is in flight");
-    road.stop().await
+    print!("{}", overview(&machine, &arguments.data_dir));
+    until_signal().await?;
+    info!("stopping: finishing requests in progress");
+    machine.stop().await
 }
 
-/// Every theme file in a folder, by name.
+/// Every theme file in a folder, sorted by name.
 fn theme_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder)
         .with_context(|| format!("could not read the theme folder {}: name one with --themes", folder.display()))?;
@@ -81,17 +83,17 @@ fn theme_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// What runs where.
-fn overview(road: &Road, data_dir: &Path) -> String {
+fn overview(machine: &Machine, data_dir: &Path) -> String {
     let mut lines = vec![format!("Stickshift {}, all on this machine\n", env!("CARGO_PKG_VERSION"))];
     let mut row = |what: &str, url: String, about: String| lines.push(format!("  {what:<16} {url:<24} {about}"));
-    row("CloudFront", format!("http://{}", road.edge.address), "open this one".to_owned());
-    for RunningVersion { settings, address, .. } in &road.versions {
-        let code = settings.theme.code;
-        let Some(planned) = road.edge.plan.versions().get(&code) else { continue };
-        let about = format!("version {code}, {}", standing(&road.edge.plan, code, planned));
+    row("CloudFront", format!("http://{}", machine.cloudfront.address), "open this one".to_owned());
+    for RunningVersion { settings, address, .. } in &machine.versions {
+        let version = settings.version;
+        let Some(planned) = machine.cloudfront.plan.versions().get(&version) else { continue };
+        let about = format!("version {version}, {}", in_words(&machine.cloudfront.plan, version, planned));
         row(&settings.theme.name, format!("http://{address}"), about);
     }
-    row("DynamoDB", road.dynamodb.endpoint().to_owned(), format!("kept in {}", data_dir.display()));
+    row("DynamoDB", machine.dynamodb.endpoint().to_owned(), format!("kept in {}", data_dir.display()));
     lines.push("\nCtrl-C stops all of it.\n".to_owned());
     lines.join("\n")
 }

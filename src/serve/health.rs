@@ -1,20 +1,35 @@
 //! What monitors ask.
 
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use log::warn;
+use stickshift_contract::ROUTE_HEADER;
 
-use super::Version;
-use super::page::plain;
-use super::sessions::Sessions;
+use super::answers::plain;
+use super::metrics::Metrics;
+use crate::store::sessions::SessionStore;
+
+/// `/healthz`, `/readyz` and `/metrics`.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/healthz", web::get().to(alive))
+        .service(web::resource("/readyz").guard(fn_guard(bypassed_the_edge)).get(ready))
+        .service(web::resource("/metrics").guard(fn_guard(bypassed_the_edge)).get(metrics));
+}
+
+/// Whether a request did not come through the edge: viewers of the site must not see the operator's pages.
+fn bypassed_the_edge(context: &GuardContext<'_>) -> bool {
+    !context.head().headers().contains_key(ROUTE_HEADER)
+}
 
 /// `/healthz`: the process is alive.
-pub(super) async fn alive() -> HttpResponse {
+async fn alive() -> HttpResponse {
     plain(StatusCode::OK).body("alive\n")
 }
 
-/// `/readyz`: the sessions table can be reached.
-pub(super) async fn ready(sessions: web::Data<Sessions>) -> HttpResponse {
+/// `/readyz`: the table of sessions answers.
+async fn ready(sessions: web::Data<SessionStore>) -> HttpResponse {
     match sessions.check().await {
         Ok(()) => plain(StatusCode::OK).body("ready\n"),
         Err(cause) => {
@@ -25,8 +40,8 @@ pub(super) async fn ready(sessions: web::Data<Sessions>) -> HttpResponse {
 }
 
 /// `/metrics`, for Prometheus.
-pub(super) async fn metrics(version: web::Data<Version>) -> HttpResponse {
+async fn metrics(metrics: web::Data<Metrics>) -> HttpResponse {
     plain(StatusCode::OK)
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(version.metrics.encode())
+        .body(metrics.encode())
 }

@@ -1,4 +1,4 @@
-//! What is counted, for Prometheus.
+//! The counters, for Prometheus.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -17,15 +17,15 @@ pub(super) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     latency: Histogram,
-    /// Sessions begun here.
+    /// Sessions that began here.
     pub sessions_begun: Counter,
-    /// Sessions written, new ones included.
+    /// Writes of sessions, including new ones.
     pub writes_made: Counter,
-    /// Views that a young receipt spared a write.
+    /// Views without a write, because the receipt was young.
     pub writes_saved: Counter,
-    /// Writes that DynamoDB did not take.
+    /// Writes that failed.
     pub writes_failed: Counter,
-    /// Views of sessions that another version has.
+    /// Views of sessions that are on another version.
     pub foreign_views: Counter,
 }
 
@@ -36,11 +36,11 @@ struct RequestLabels {
 }
 
 impl Metrics {
-    /// Counters at zero, all of them labelled with the version.
+    /// Counters at zero, labelled with the version.
     pub(super) fn new(version: VersionCode) -> Self {
         let label = ("version".into(), version.to_string().into());
         let mut registry = Registry::with_prefix_and_labels("stickshift", std::iter::once(label));
-        // Upper bounds in seconds: a page by receipt takes microseconds, one with a write milliseconds.
+        // Upper bounds in seconds. A page by receipt takes microseconds, a page with a write milliseconds.
         let latency = Histogram::new([0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]);
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("requests", "Requests by the edge's reason and by status", requests.clone());
@@ -53,23 +53,23 @@ impl Metrics {
         Self {
             sessions_begun: counter("sessions_begun", "Sessions begun"),
             writes_made: counter("session_writes", "Sessions written to DynamoDB"),
-            writes_saved: counter("session_writes_saved", "Views that a young receipt spared a write"),
-            writes_failed: counter("session_writes_failed", "Writes that DynamoDB did not take"),
-            foreign_views: counter("foreign_views", "Views of sessions that another version has"),
+            writes_saved: counter("session_writes_saved", "Views without a write, because the receipt was young"),
+            writes_failed: counter("session_writes_failed", "Writes that failed"),
+            foreign_views: counter("foreign_views", "Views of sessions that are on another version"),
             registry,
             requests,
             latency,
         }
     }
 
-    /// Counts a request that was answered; `route` is `None` if it came straight to the origin.
+    /// Counts an answered request. `route` is `None` if the request did not come through the edge.
     pub(super) fn note_request(&self, route: Option<Route>, status: u16, duration: Duration) {
         let labels = RequestLabels { route: route.map_or("direct", Route::as_str), status };
         self.requests.get_or_create(&labels).inc();
         self.latency.observe(duration.as_secs_f64());
     }
 
-    /// All of them in the [OpenMetrics text format](https://prometheus.io/docs/specs/om/open_metrics_spec/).
+    /// All counters in the [OpenMetrics text format](https://prometheus.io/docs/specs/om/open_metrics_spec/).
     pub(super) fn encode(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes any text");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use stickshift::unix_now;
+use stickshift::clock::unix_now;
 use stickshift_contract::{Receipt, SessionItem};
 
 use crate::faulty::{hanging, refusing, throttling, unprocessing};
@@ -171,7 +171,7 @@ async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the
         (no_addon, "Cannot find module './stickshift-edge.node'"),
         (wrong_addon, "/stickshift-edge.node: file too short"),
         (no_config, "ENOENT: no such file or directory, open '"),
-        (bad_config, "line 1: `format` is 2: this bundle reads 1"),
+        (bad_config, "format: this bundle reads format 1, not 2"),
     ];
     for (folder, cause) in troubles {
         let function = Function::start_in(folder, "24", &[]);

@@ -10,10 +10,11 @@ use aws_sdk_dynamodb::error::BoxError;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use stickshift::dynamodb::DynamoDb;
-use stickshift::unix_now;
+use stickshift::clock::unix_now;
+use stickshift::store::DynamoDb;
 use stickshift_contract::{Plan, Receipt, Route};
-use stickshift_edge::{Event, Replicas, Request, Router, RouterConfig};
+use stickshift_edge::replicas::{Replicas, route, warm};
+use stickshift_edge::{Decision, Event, Request, Router, RouterConfig};
 
 use crate::faulty::{hanging, refusing, throttling, unprocessing};
 use crate::support::{as_cookie, code, dynamodb, put_as_plan, put_session, receipt, session_item, settings, token};
@@ -37,24 +38,47 @@ fn bundled() -> Plan {
 }
 
 fn config(plan_ttl_seconds: u64) -> RouterConfig {
-    RouterConfig {
-        cookie: settings("1").shared.cookie,
-        keep_viewer_host: false,
-        plan_ttl_seconds,
-        bundled_plan: bundled(),
+    RouterConfig { plan_ttl_seconds, ..RouterConfig::new(settings("1").shared.cookie, bundled()) }
+}
+
+/// A router and the replicas that it asks, with a plan that is never cached.
+struct Edge {
+    router: Router,
+    replicas: Replicas,
+}
+
+impl Edge {
+    fn new(endpoints: &[&str], deadline: Duration) -> Self {
+        let clients = endpoints.iter().map(|endpoint| DynamoDb::at(endpoint).look_up_client()).collect();
+        Self { router: Router::new(config(0)), replicas: Replicas { deadline, ..Replicas::new(clients) } }
     }
-}
 
-fn router(endpoints: &[&str]) -> Router {
-    let clients = endpoints.iter().map(|endpoint| DynamoDb::at(endpoint).edge_client()).collect();
-    // Where somebody answers, the machine may be too busy with other tests for 250 ms.
-    Router::new(config(0), Replicas { deadline: Duration::from_secs(10), ..Replicas::new(clients) })
-}
+    /// Where somebody answers, the machine may be too busy with other tests for 250 ms.
+    fn patient(endpoints: &[&str]) -> Self {
+        Self::new(endpoints, Duration::from_secs(10))
+    }
 
-/// A router as it is by default, for where nobody answers.
-fn hurried_router(endpoint: &str) -> Router {
-    let clients = vec![DynamoDb::at(endpoint).edge_client(), DynamoDb::at(endpoint).edge_client()];
-    Router::new(config(0), Replicas::new(clients))
+    /// The default deadline, for endpoints that do not answer.
+    fn hurried(endpoint: &str) -> Self {
+        Self::new(&[endpoint, endpoint], Duration::from_millis(250))
+    }
+
+    async fn route(&self, cookie: &str) -> (String, Route) {
+        let mut request = request(cookie);
+        let begin = Instant::now();
+        let decision = self.route_at(&mut request, unix_now()).await;
+        // The deadline is 250 ms. A machine that is busy with other tests may take longer, a call that hangs
+        // must not.
+        assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
+        let host: Vec<&str> = request.headers.values("host").collect();
+        let expected = if decision.version.as_str() == "1" { "one.example.org" } else { "two.example.org" };
+        assert_eq!(host, [expected]);
+        (decision.version.to_string(), decision.route)
+    }
+
+    async fn route_at(&self, request: &mut Request, now: u64) -> Decision {
+        route(&self.router, &self.replicas, request, now, &mut StdRng::seed_from_u64(1)).await
+    }
 }
 
 fn request(cookie: &str) -> Request {
@@ -63,18 +87,6 @@ fn request(cookie: &str) -> Request {
     let mut request = event.into_request();
     request.headers.set("Cookie", cookie.to_owned());
     request
-}
-
-async fn route(router: &Router, cookie: &str) -> (String, Route) {
-    let mut request = request(cookie);
-    let begin = Instant::now();
-    let decision = router.route(&mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
-    // The deadline is 250 ms; a machine that is busy with other tests gets some grace, a call that hangs does not.
-    assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
-    let host: Vec<&str> = request.headers.values("host").collect();
-    let expected = if decision.version.as_str() == "1" { "one.example.org" } else { "two.example.org" };
-    assert_eq!(host, [expected]);
-    (decision.version.to_string(), decision.route)
 }
 
 fn went(version: &str, route: Route) -> (String, Route) {
@@ -87,22 +99,22 @@ async fn a_record_is_found_and_the_plan_read_in_the_same_call() {
     put_as_plan(&client, plan()).await;
     let ours = receipt("1", 100);
     put_session(&client, &session_item(&ours)).await;
-    let router = router(&[dynamodb.endpoint()]);
-    assert_eq!(route(&router, &as_cookie(&ours)).await, went("1", Route::Record));
-    assert_eq!(route(&router, "").await, went("2", Route::Roll), "by the table's plan");
-    assert_eq!(route(&router, &as_cookie(&Receipt { version: code("9"), ..ours })).await, went("1", Route::Record));
+    let edge = Edge::patient(&[dynamodb.endpoint()]);
+    assert_eq!(edge.route(&as_cookie(&ours)).await, went("1", Route::Record));
+    assert_eq!(edge.route("").await, went("2", Route::Roll), "by the table's plan");
+    assert_eq!(edge.route(&as_cookie(&Receipt { version: code("9"), ..ours })).await, went("1", Route::Record));
     let removed = Receipt { token: token(9), version: code("9"), ..ours };
-    assert_eq!(route(&router, &as_cookie(&removed)).await, went("2", Route::Moved), "a receipt from a removed version");
+    assert_eq!(edge.route(&as_cookie(&removed)).await, went("2", Route::Moved), "a receipt from a removed version");
 }
 
 #[actix_web::test]
 async fn with_no_replica_the_receipt_decides_and_new_sessions_go_to_stable() {
     let (hanging, _listener) = hanging();
     for endpoint in [refusing(), hanging, throttling(), unprocessing()] {
-        let router = hurried_router(&endpoint);
-        assert_eq!(route(&router, &as_cookie(&receipt("2", 10))).await, went("2", Route::Receipt), "{endpoint}");
-        assert_eq!(route(&router, &as_cookie(&receipt("2", 100))).await, went("2", Route::Hint), "{endpoint}");
-        assert_eq!(route(&router, "").await, went("1", Route::Fallback), "{endpoint}");
+        let edge = Edge::hurried(&endpoint);
+        assert_eq!(edge.route(&as_cookie(&receipt("2", 10))).await, went("2", Route::Receipt), "{endpoint}");
+        assert_eq!(edge.route(&as_cookie(&receipt("2", 100))).await, went("2", Route::Hint), "{endpoint}");
+        assert_eq!(edge.route("").await, went("1", Route::Fallback), "{endpoint}");
     }
 }
 
@@ -115,7 +127,7 @@ async fn where_the_nearest_replica_fails_the_next_one_answers() {
     let cookie = as_cookie(&receipt("2", 110));
     let (hanging, _listener) = hanging();
     for nearest in [refusing(), hanging, throttling(), unprocessing()] {
-        let decision = route(&router(&[&nearest, dynamodb.endpoint()]), &cookie).await;
+        let decision = Edge::patient(&[&nearest, dynamodb.endpoint()]).route(&cookie).await;
         assert_eq!(decision, went("1", Route::Record), "{nearest}");
     }
 }
@@ -127,24 +139,23 @@ async fn a_replica_too_far_to_be_reached_in_time_is_reached_the_next_time() {
     put_session(&client, &session_item(&receipt("1", 100))).await;
     let cookie = as_cookie(&receipt("2", 110));
     let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_millis(1500)).await;
-    let replicas = Replicas::new(vec![DynamoDb::at(&far.url).edge_client()]);
-    let router = Router::new(config(0), Replicas { deadline: Duration::from_secs(1), ..replicas });
-    assert_eq!(route(&router, &cookie).await, went("2", Route::Hint));
+    let edge = Edge::new(&[&far.url], Duration::from_secs(1));
+    assert_eq!(edge.route(&cookie).await, went("2", Route::Hint));
     // The connection goes on being opened, though nobody waits for it any more.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(route(&router, &cookie).await, went("1", Route::Record));
+    assert_eq!(edge.route(&cookie).await, went("1", Route::Record));
 }
 
 #[actix_web::test]
 async fn the_viewers_host_can_be_kept() {
     let (dynamodb, client) = dynamodb().await;
     put_as_plan(&client, plan()).await;
-    let replicas = Replicas::new(vec![DynamoDb::at(dynamodb.endpoint()).edge_client()]);
-    let router = Router::new(RouterConfig { keep_viewer_host: true, ..config(5) }, replicas);
-    router.learn(bundled(), unix_now());
+    let router = Router::new(RouterConfig { keep_viewer_host: true, ..config(5) });
+    router.adopt(bundled(), unix_now());
+    let edge = Edge { router, ..Edge::patient(&[dynamodb.endpoint()]) };
     let mut request = request("");
     request.headers.set("Host", "www.example.org".to_owned());
-    let decision = router.route(&mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
+    let decision = edge.route_at(&mut request, unix_now()).await;
     assert_eq!((decision.version, decision.route), (code("1"), Route::Roll));
     assert_eq!(request.headers.values("host").collect::<Vec<_>>(), ["www.example.org"]);
     assert_eq!(request.origin.and_then(|origin| origin.custom).expect("an origin").domain_name, "one.example.org");
@@ -154,30 +165,30 @@ async fn the_viewers_host_can_be_kept() {
 async fn a_replica_that_lags_is_no_reason_to_roll_again() {
     let (dynamodb, client) = dynamodb().await;
     put_as_plan(&client, plan()).await;
-    let router = router(&[dynamodb.endpoint()]);
+    let edge = Edge::patient(&[dynamodb.endpoint()]);
     let newer = receipt("1", 100);
-    assert_eq!(route(&router, &as_cookie(&newer)).await, went("1", Route::Hint), "it has not heard of the session");
+    assert_eq!(edge.route(&as_cookie(&newer)).await, went("1", Route::Hint), "it has not heard of the session");
     let older = Receipt { version: code("2"), touched: newer.touched - 60, ..newer };
     put_session(&client, &session_item(&older)).await;
-    assert_eq!(route(&router, &as_cookie(&newer)).await, went("1", Route::Hint), "it has not heard of the last write");
+    assert_eq!(edge.route(&as_cookie(&newer)).await, went("1", Route::Hint), "it has not heard of the last write");
 }
 
 #[actix_web::test]
 async fn a_plan_that_breaks_a_rule_is_passed_over_for_the_last_one_known() {
     let (dynamodb, client) = dynamodb().await;
     put_as_plan(&client, plan()).await;
-    let router = router(&[dynamodb.endpoint()]);
-    router.warm(unix_now()).await;
+    let edge = Edge::patient(&[dynamodb.endpoint()]);
+    warm(&edge.router, &edge.replicas, unix_now()).await;
     let mut broken = bundled_as_json(2);
     broken["versions"]["1"]["weight_basis_points"] = json!(9_999);
     for bad in [broken, json!({ "revision": "two" }), json!({})] {
         put_as_plan(&client, bad).await;
-        assert_eq!(route(&router, "").await, went("2", Route::Roll));
+        assert_eq!(edge.route("").await, went("2", Route::Roll));
     }
     put_as_plan(&client, bundled_as_json(2)).await;
-    assert_eq!(route(&router, "").await, went("1", Route::Roll), "a good one is taken up again");
+    assert_eq!(edge.route("").await, went("1", Route::Roll), "a good one is taken up again");
     put_as_plan(&client, plan()).await;
-    assert_eq!(route(&router, "").await, went("1", Route::Roll), "an older one is a replica that lags");
+    assert_eq!(edge.route("").await, went("1", Route::Roll), "an older one is a replica that lags");
 }
 
 fn bundled_as_json(revision: u64) -> Value {
@@ -194,8 +205,8 @@ async fn a_viewers_own_routing_headers_are_replaced() {
     request.headers.append("X-Stickshift-Route", "moved".to_owned());
     request.headers.append("x-stickshift-route", "record".to_owned());
     request.headers.append("X-Stickshift-Version", "7".to_owned());
-    let router = router(&[dynamodb.endpoint()]);
-    router.route(&mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
+    let edge = Edge::patient(&[dynamodb.endpoint()]);
+    edge.route_at(&mut request, unix_now()).await;
     assert_eq!(request.headers.values("x-stickshift-route").collect::<Vec<_>>(), ["roll"]);
     assert_eq!(request.headers.values("x-stickshift-version").collect::<Vec<_>>(), ["2"]);
 }
@@ -205,12 +216,12 @@ async fn a_session_refreshed_every_five_seconds_is_read_once_a_minute() {
     let (dynamodb, client) = dynamodb().await;
     put_as_plan(&client, plan()).await;
     let calls = Calls::default();
-    let edge_client = dynamodb.dynamodb().edge_client();
-    let counted = edge_client.config().to_builder().interceptor(calls.clone()).build();
+    let look_up_client = dynamodb.dynamodb().look_up_client();
+    let counted = look_up_client.config().to_builder().interceptor(calls.clone()).build();
     let replicas = Replicas::new(vec![aws_sdk_dynamodb::Client::from_conf(counted)]);
     // A look-up that is late would be made twice, by the hedge.
     let patient = Replicas { hedge_delay: Duration::from_secs(9), deadline: Duration::from_secs(10), ..replicas };
-    let router = Router::new(config(5), patient);
+    let edge = Edge { router: Router::new(config(5)), replicas: patient };
     let begin = unix_now();
     let mut session = Receipt { touched: begin, ..receipt("1", 0) };
     put_session(&client, &session_item(&session)).await;
@@ -218,7 +229,7 @@ async fn a_session_refreshed_every_five_seconds_is_read_once_a_minute() {
     for view in 1..=1000 {
         let now = begin + 5 * view;
         let mut request = request(&as_cookie(&session));
-        let decision = router.route(&mut request, now, &mut StdRng::seed_from_u64(1)).await;
+        let decision = edge.route_at(&mut request, now).await;
         assert_eq!(decision.version.as_str(), "1");
         // As the app does: see `an_older_receipt_is_written_and_renewed`.
         if now - session.touched >= 60 {

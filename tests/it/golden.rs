@@ -4,12 +4,13 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stickshift::dynamodb::DynamoDb;
-use stickshift::unix_now;
+use stickshift::clock::unix_now;
+use stickshift::store::DynamoDb;
 use stickshift_contract::{Plan, Receipt, VersionCode};
-use stickshift_edge::{Event, Replicas, Request, Router, RouterConfig};
+use stickshift_edge::replicas::{Replicas, route};
+use stickshift_edge::{Event, Request, Router, RouterConfig};
 
-use crate::support::{dynamodb, keys, put_as_plan, put_session, session_item, settings, token};
+use crate::support::{drawn, dynamodb, keys, put_as_plan, put_session, session_item, settings, token};
 
 /// All of the file, with its receipts signed now.
 pub(crate) struct Golden {
@@ -76,7 +77,7 @@ impl Unsigned {
     fn sign(self, seed: u64) -> Vector {
         let written = |Written { version, age_seconds }| {
             let touched = unix_now() - age_seconds;
-            Receipt { token: token(seed), version, started: touched, touched }
+            Receipt { token: token(seed), version, placed: drawn(), started: touched, touched }
         };
         let mut request = self.request.to_string();
         if let Some(receipt) = self.receipt.map(written) {
@@ -107,19 +108,18 @@ async fn the_router_answers_golden_events_with_golden_events() {
     let (dynamodb, client) = dynamodb().await;
     golden.store(&client).await;
     let bundled_plan: Plan = serde_json::from_value(golden.old_plan()).expect("a plan");
-    let config = RouterConfig {
-        cookie: settings("1").shared.cookie,
-        keep_viewer_host: false,
-        plan_ttl_seconds: 0,
-        bundled_plan,
-    };
+    let config = RouterConfig { plan_ttl_seconds: 0, ..RouterConfig::new(settings("1").shared.cookie, bundled_plan) };
     let patient = std::time::Duration::from_secs(10);
-    let replicas = Replicas::new(vec![DynamoDb::at(dynamodb.endpoint()).edge_client()]);
-    let router = Router::new(config, Replicas { deadline: patient, ..replicas });
-    for vector in golden.vectors {
+    let replicas = Replicas::new(vec![DynamoDb::at(dynamodb.endpoint()).look_up_client()]);
+    let (router, replicas) = (Router::new(config), Replicas { deadline: patient, ..replicas });
+    for (index, vector) in golden.vectors.into_iter().enumerate() {
         let event: Event = serde_json::from_value(vector.event).expect("an event");
         let mut request: Request = event.into_request();
-        router.route(&mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
-        assert_eq!(serde_json::to_value(request).expect("JSON"), vector.answer, "{}", vector.about);
+        route(&router, &replicas, &mut request, unix_now(), &mut StdRng::seed_from_u64(1)).await;
+        let answer = serde_json::to_value(request).expect("JSON");
+        assert_eq!(answer, vector.answer, "{}", vector.about);
+        if index == 0 {
+            insta::assert_snapshot!("answer_to_a_new_viewer", format!("{answer:#}"));
+        }
     }
 }

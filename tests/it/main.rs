@@ -1,18 +1,20 @@
-//! Stickshift from outside: real HTTP, AWS's SDK, an embedded DynamoDB. Everything binds port 0, so all tests run at once.
+//! Stickshift from outside: real HTTP, AWS's SDK, an embedded DynamoDB. Every server binds port 0, so all
+//! tests can run at once.
 
 mod bundle;
 mod cli;
 mod docs;
-mod edge;
+mod edge_command;
 mod edge_faults;
 mod faulty;
 mod golden;
 mod lambda;
+mod machine;
 mod proxy;
-mod road;
 mod serve_faults;
 mod serve_pages;
 mod serve_sessions;
+mod session_store;
 mod settings;
 mod support;
 mod wire;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
-use stickshift::dynamodb::DynamoDb;
-use stickshift::local::Road;
+use stickshift::local::machine::Machine;
+use stickshift::store::DynamoDb;
 
 use crate::cli::{Up, peak_memory_kib};
-use crate::support::{BUSY, Viewer, any_port, change_plan, road_config, send, spawn_road};
+use crate::support::{BUSY, Viewer, any_port, change_plan, machine_config, send, spawn_machine};
 
 /// An origin that tells what it was sent, drinks what it is given, and pours or dawdles on demand.
 fn spawn_origin() -> u16 {
@@ -64,9 +64,9 @@ async fn take_over(dynamodb: &DynamoDb, port: u16) {
     .await;
 }
 
-async fn told(road: &Road, request: impl FnOnce(&Viewer) -> reqwest::RequestBuilder) -> Value {
-    take_over(&road.dynamodb.dynamodb(), spawn_origin()).await;
-    let page = send(request(&Viewer::at(road))).await;
+async fn told(machine: &Machine, request: impl FnOnce(&Viewer) -> reqwest::RequestBuilder) -> Value {
+    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    let page = send(request(&Viewer::at(machine))).await;
     assert_eq!(page.status, 200, "{}", page.body);
     serde_json::from_str(&page.body).expect("JSON")
 }
@@ -78,8 +78,8 @@ fn header<'a>(told: &'a Value, name: &str) -> Vec<&'a str> {
 
 #[actix_web::test]
 async fn the_origin_is_sent_what_the_viewer_sent_and_what_cloudfront_adds() {
-    let road = spawn_road("50").await;
-    let told = told(&road, |viewer| {
+    let machine = spawn_machine("50").await;
+    let told = told(&machine, |viewer| {
         viewer
             .request("PATCH", "/a%20b/c?q=1&q=%2F&empty")
             .header("x-many", "1")
@@ -115,9 +115,9 @@ async fn the_origin_is_sent_what_the_viewer_sent_and_what_cloudfront_adds() {
 
 #[actix_web::test]
 async fn the_viewer_gets_what_the_origin_sent_and_what_cloudfront_adds() {
-    let road = spawn_road("50").await;
-    take_over(&road.dynamodb.dynamodb(), spawn_origin()).await;
-    let response = Viewer::at(&road).request("GET", "/").send().await.expect("a response");
+    let machine = spawn_machine("50").await;
+    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    let response = Viewer::at(&machine).request("GET", "/").send().await.expect("a response");
     let headers = response.headers();
     assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
     assert_eq!(headers.get("keep-alive"), None);
@@ -129,11 +129,11 @@ async fn the_viewer_gets_what_the_origin_sent_and_what_cloudfront_adds() {
 
 #[actix_web::test]
 async fn an_origin_that_is_too_slow_is_a_504() {
-    let mut config = road_config();
+    let mut config = machine_config();
     config.read_timeout_seconds = 1;
-    let road = Road::start(config).await.expect("a road");
-    take_over(&road.dynamodb.dynamodb(), spawn_origin()).await;
-    let viewer = Viewer::at(&road);
+    let machine = Machine::start(config).await.expect("a machine");
+    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    let viewer = Viewer::at(&machine);
     let page = viewer.get("/dawdle/20").await;
     assert_eq!((page.status, page.header("x-cache")), (504, "Error from cloudfront"));
     assert_eq!(viewer.get("/dawdle/0").await.body, "at last");
@@ -175,9 +175,9 @@ async fn a_hundred_megabytes_pass_both_ways_in_little_memory() {
 
 #[actix_web::test]
 async fn a_viewer_who_leaves_stops_the_download() {
-    let road = spawn_road("50").await;
-    take_over(&road.dynamodb.dynamodb(), spawn_origin()).await;
-    let viewer = Viewer::at(&road);
+    let machine = spawn_machine("50").await;
+    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    let viewer = Viewer::at(&machine);
     for _ in 0..20 {
         let response = viewer.request("GET", &format!("/pour/{}", 1 << 30)).send().await.expect("a response");
         drop(response);

@@ -1,22 +1,60 @@
 //! What a version serves.
 
-use crate::support::{App, Viewer, send, settings};
+use crate::support::{App, Page, Viewer, as_cookie, send, settings};
+
+/// Compares a page with its snapshot. What differs from run to run is replaced.
+fn assert_page(name: &str, page: &Page) {
+    let filters = [
+        ("<code>[0-9a-f]{8}</code>", "<code>[token]</code>"),
+        (r#"<time datetime="[-0-9]{10}T[:0-9]{8}Z">[-0-9]{10} [:0-9]{8} UTC"#, r#"<time datetime="[time]">[time]"#),
+    ];
+    let names = [
+        "content-type",
+        "cache-control",
+        "allow",
+        "content-security-policy",
+        "x-content-type-options",
+        "referrer-policy",
+    ];
+    let lines = names.iter().filter(|name| page.headers.contains_key(**name));
+    let lines: Vec<String> = lines.map(|name| format!("{name}: {}", page.header(name))).collect();
+    let text = format!("{}\n{}\n\n{}", page.status, lines.join("\n"), page.body);
+    insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, text) });
+}
 
 #[actix_web::test]
-async fn the_page_names_its_version_and_the_session() {
-    for (version, name) in [("1", "Version 1.0"), ("2", "Version 2.0")] {
-        let app = App::spawn(settings(version)).await;
-        let page = Viewer::new(&app.url).get("/").await;
-        assert_eq!(page.version(), version);
-        assert!(page.body.contains(&format!("<title>Application {name}</title>")));
-        assert!(page.body.contains(&format!("<h1>This is application {name}</h1>")));
-        let receipt = page.receipt().expect("a receipt");
-        assert!(page.body.contains(&format!("<code>{}</code>", receipt.token.short())));
-        assert!(!page.body.contains(receipt.token.as_str()), "the whole token is for the cookie only");
-        assert!(page.body.contains("<span id=\"countdown\" data-seconds=\"600\">10:00</span>"));
-        assert!(page.body.contains("straight to this origin"));
-        assert!(!page.body.contains("style="), "the Content-Security-Policy would drop it");
-    }
+async fn pages_show_their_version_and_the_session() {
+    let app = App::spawn(settings("1")).await;
+    let viewer = Viewer::new(&app.url);
+    let page = viewer.get("/").await;
+    let receipt = page.receipt().expect("a receipt");
+    assert!(page.body.contains(&format!("<code>{}</code>", receipt.token.short())));
+    assert!(!page.body.contains(receipt.token.as_str()), "the whole token is for the cookie only");
+    assert!(!page.body.contains("style="), "the Content-Security-Policy would drop it");
+    assert_page("page_of_version_1", &page);
+    let theirs = as_cookie(&crate::support::receipt("2", 5));
+    let foreign = Viewer::new(&app.url).get_with("/", &[("cookie", &theirs), ("x-stickshift-route", "hint")]).await;
+    assert_page("page_for_a_session_elsewhere", &foreign);
+    let bot = [("user-agent", "Googlebot/2.1"), ("x-stickshift-route", "bot")];
+    assert_page("page_without_a_session", &Viewer::new(&app.url).get_with("/", &bot).await);
+    assert_page("page_not_found", &viewer.get("/nothing?here").await);
+    assert_page("method_not_allowed", &send(viewer.request("POST", "/")).await);
+
+    let app = App::spawn(settings("2")).await;
+    let page = Viewer::new(&app.url).get_with("/", &[("x-stickshift-route", "roll")]).await;
+    assert_page("page_of_version_2", &page);
+}
+
+#[actix_web::test]
+async fn pages_without_dynamodb() {
+    let mut settings = settings("1");
+    settings.shared.cookie.accept_bare_tokens = true;
+    let bare = "sessiontoken=472ed977dc2fd2700dbb03a58634f789fd58d911";
+    let app = App::spawn_with(settings.clone(), &crate::faulty::refusing());
+    assert_page("page_for_an_unknown_session", &Viewer::new(&app.url).get_with("/", &[("cookie", bare)]).await);
+    settings.shared.cookie.keys = None;
+    let app = App::spawn_with(settings, &crate::faulty::refusing());
+    assert_page("page_of_an_error", &Viewer::new(&app.url).get("/").await);
 }
 
 #[actix_web::test]
@@ -41,7 +79,7 @@ async fn assets_live_under_their_version_and_never_change() {
 }
 
 #[actix_web::test]
-async fn what_is_not_there_is_a_page_of_its_own_and_starts_no_session() {
+async fn other_paths_and_methods_begin_no_session() {
     let app = App::spawn(settings("1")).await;
     let page = Viewer::new(&app.url).get("/nothing?here").await;
     assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
@@ -73,7 +111,7 @@ async fn monitors_are_answered() {
     ] {
         assert!(metrics.body.lines().any(|found| found == line), "{line} is not in {}", metrics.body);
     }
-    // No page of the site: those who come through the edge find nothing there.
+    // Viewers of the site must not see the pages of monitors.
     for (path, status) in [("/healthz", 200), ("/readyz", 404), ("/metrics", 404)] {
         let page = viewer.get_with(path, &[("x-stickshift-route", "roll")]).await;
         assert_eq!((page.status, page.body.contains("stickshift_")), (status, false), "{path}");

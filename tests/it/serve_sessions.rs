@@ -1,7 +1,7 @@
 //! What a view does to its session.
 
-use stickshift::unix_now;
-use stickshift_contract::{Receipt, SessionItem};
+use stickshift::clock::unix_now;
+use stickshift_contract::{Placed, Placement, Receipt, SessionItem};
 
 use crate::support::{
     App, Viewer, as_cookie, code, count_sessions, put_session, receipt, send, session_item, settings, stored,
@@ -12,10 +12,20 @@ use crate::support::{
 async fn a_new_viewer_gets_a_session() {
     let app = App::spawn(settings("1")).await;
     let before = unix_now();
-    let receipt = Viewer::new(&app.url).get("/").await.receipt().expect("a receipt");
-    assert!((before..=unix_now()).contains(&receipt.touched));
-    assert_eq!((receipt.started, receipt.version), (receipt.touched, code("1")));
-    assert_eq!(stored_session(&app.client, receipt.token).await, Some(session_item(&receipt)));
+    let placements = [
+        (vec![("x-stickshift-route", "roll"), ("x-stickshift-revision", "42")], "42d"),
+        (vec![("x-stickshift-route", "roll")], "0d"),
+        (vec![("x-stickshift-route", "fallback"), ("x-stickshift-revision", "42")], "0o"),
+        (vec![], "0o"),
+    ];
+    for (headers, placed) in placements {
+        let page = Viewer::new(&app.url).get_with("/", &headers).await;
+        let receipt = page.receipt().expect("a receipt");
+        assert!((before..=unix_now()).contains(&receipt.touched));
+        assert_eq!((receipt.started, receipt.version), (receipt.touched, code("1")));
+        assert_eq!(receipt.placed.to_string(), placed, "{headers:?}");
+        assert_eq!(stored_session(&app.client, receipt.token).await, Some(session_item(&receipt)));
+    }
 }
 
 #[actix_web::test]
@@ -175,10 +185,11 @@ async fn a_session_that_the_edge_moved_is_taken_over_with_its_history() {
     let app = App::spawn(settings("1")).await;
     let theirs = receipt("2", 10);
     put_session(&app.client, &session_item(&theirs)).await;
-    let headers = [("cookie", &*as_cookie(&theirs)), ("x-stickshift-route", "moved")];
+    let headers = [("cookie", &*as_cookie(&theirs)), ("x-stickshift-route", "moved"), ("x-stickshift-revision", "42")];
     let page = Viewer::new(&app.url).get_with("/", &headers).await;
     let moved = page.receipt().expect("a receipt");
-    assert_eq!(moved, Receipt { version: code("1"), touched: moved.touched, ..theirs });
+    let placed = Placed { revision: 42, placement: Placement::Moved };
+    assert_eq!(moved, Receipt { version: code("1"), placed, touched: moved.touched, ..theirs });
     assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&moved)));
 }
 

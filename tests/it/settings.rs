@@ -42,16 +42,19 @@ fn good_settings_are_taken_from_the_file_and_the_environment() {
 #[test]
 fn bad_values_stop_the_start_and_are_named_with_their_place() {
     for (lines, says) in [
-        ("SESSION_SECONDS = 5", "SESSION_SECONDS in theme.toml: session_seconds is 5: it takes 60 to 86400 seconds"),
+        ("SESSION_SECONDS = 5", "SESSION_SECONDS in theme.toml: 5 is out of range: session_seconds takes 60 to 86400"),
         ("TOUCH_INTERVAL_SECONDS = 601", "TOUCH_INTERVAL_SECONDS in theme.toml"),
         ("SESSION_SECONDS = \"ten minutes\"", "SESSION_SECONDS in theme.toml"),
         ("SESSION_SECONDS = -600", "SESSION_SECONDS in theme.toml"),
-        ("PLAN_TTL_SECONDS = 3601", "PLAN_TTL_SECONDS in theme.toml: it takes 0 to 3600 seconds"),
+        (
+            "PLAN_TTL_SECONDS = 3601",
+            "PLAN_TTL_SECONDS in theme.toml: 3601 is out of range: plan_ttl_seconds takes 0 to 3600",
+        ),
         ("SESION_SECONDS = 600", "SESION_SECONDS in theme.toml: there is no such setting; there are VERSION_CODE,"),
         ("KEYS = \"0123456789abcdef0123456789abcdef\"", "KEYS in theme.toml: a secret does not belong in a file"),
         (
             "SESSIONS_TABLE = \"my table\"",
-            "SESSIONS_TABLE in theme.toml: `my table` is no table's name: it takes 3 to 255 of A-Z a-z 0-9 _ - .",
+            "SESSIONS_TABLE in theme.toml: `my table` is not a table name: expected 3 to 255 characters of A-Z a-z 0-9 _ - .",
         ),
         ("VERSION_CODE = ", "could not read the theme file theme.toml"),
     ] {
@@ -65,17 +68,17 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
         ("STICKSHIFT_ACCEPT_BARE_TOKENS", "perhaps", "STICKSHIFT_ACCEPT_BARE_TOKENS in the environment: "),
         ("STICKSHIFT_TOUCH_INTERVL", "1", "STICKSHIFT_TOUCH_INTERVL in the environment: there is no such setting"),
         ("STICKSHIFT_KEYS", "hunter2", "STICKSHIFT_KEYS in the environment: key 1 has 7 characters"),
-        ("STICKSHIFT_ORIGIN_SECRET", "", "STICKSHIFT_ORIGIN_SECRET in the environment is empty"),
+        ("STICKSHIFT_ORIGIN_SECRET", "", "STICKSHIFT_ORIGIN_SECRET in the environment: it is empty"),
         (
             "STICKSHIFT_ROLLOUT_TABLE",
             "SessionsTable",
-            "ROLLOUT_TABLE in the environment: `SessionsTable` is the sessions'",
+            "ROLLOUT_TABLE in the environment: `SessionsTable` is the table of sessions",
         ),
-        ("STICKSHIFT_ROLLOUT_TABLE", "R", "STICKSHIFT_ROLLOUT_TABLE in the environment: `R` is no table's name"),
+        ("STICKSHIFT_ROLLOUT_TABLE", "R", "STICKSHIFT_ROLLOUT_TABLE in the environment: `R` is not a table name"),
         (
             "STICKSHIFT_COLOR",
             "red;}*{color:blue",
-            "STICKSHIFT_COLOR in the environment: `red;}*{color:blue`: it takes a CSS color",
+            "STICKSHIFT_COLOR in the environment: `red;}*{color:blue`: expected a CSS color",
         ),
     ] {
         let refusal = refusal(THEME, &[(name, value)]);

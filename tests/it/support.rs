@@ -9,13 +9,17 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE};
 use serde_json::{Value, json};
-use stickshift::dynamodb::DynamoDb;
-use stickshift::local::{EmbeddedDynamoDb, Road, RoadConfig, SharedRng};
-use stickshift::rollout::{PlanRecord, read_plan, write_plan};
+use stickshift::clock::unix_now;
+use stickshift::local::SharedRng;
+use stickshift::local::machine::{EmbeddedDynamoDb, Machine, MachineConfig};
+use stickshift::serve;
 use stickshift::settings::Settings;
-use stickshift::{serve, unix_now};
-use stickshift_contract::{Keys, Plan, ROLLOUT_TABLE, Receipt, SESSIONS_TABLE, SessionItem, Token, VersionCode};
-use stickshift_edge::Tables;
+use stickshift::store::DynamoDb;
+use stickshift::store::plans::{read_plan, write_plan};
+use stickshift_contract::{
+    Keys, Placed, Placement, Plan, PlanRecord, ROLLOUT_TABLE, Receipt, SESSIONS_TABLE, SessionItem, TableNames, Token,
+    VersionCode,
+};
 
 pub(crate) fn keys() -> Keys {
     Keys::parse("0123456789abcdef0123456789abcdef").expect("a key")
@@ -46,7 +50,8 @@ pub(crate) fn any_port() -> TcpListener {
 
 /// An embedded DynamoDB in memory with empty tables.
 pub(crate) async fn dynamodb() -> (EmbeddedDynamoDb, Client) {
-    let embedded = EmbeddedDynamoDb::start(any_port(), None, &Tables::default()).await.expect("an embedded DynamoDB");
+    let embedded =
+        EmbeddedDynamoDb::start(any_port(), None, &TableNames::default()).await.expect("an embedded DynamoDB");
     let client = embedded.dynamodb().client();
     (embedded, client)
 }
@@ -81,15 +86,15 @@ impl App {
     }
 }
 
-/// The whole road in memory; the draws of its edge are seeded.
-pub(crate) async fn spawn_road(weight_of_2: &str) -> Road {
+/// The whole machine in memory; the draws of its edge are seeded.
+pub(crate) async fn spawn_machine(weight_of_2: &str) -> Machine {
     let weight = stickshift_contract::Weight::parse_percent(weight_of_2).expect("a weight");
-    Road::start(RoadConfig { weights: vec![(code("2"), weight)], ..road_config() }).await.expect("a road")
+    Machine::start(MachineConfig { weights: vec![(code("2"), weight)], ..machine_config() }).await.expect("a machine")
 }
 
-pub(crate) fn road_config() -> RoadConfig {
+pub(crate) fn machine_config() -> MachineConfig {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    RoadConfig {
+    MachineConfig {
         listen: any,
         dynamodb: any,
         versions: vec![settings("1"), settings("2")],
@@ -147,15 +152,21 @@ pub(crate) fn token(seed: u64) -> Token {
     Token::generate(&mut rand::rngs::StdRng::seed_from_u64(seed))
 }
 
+/// A session that was drawn by the first plan.
+pub(crate) fn drawn() -> Placed {
+    Placed { revision: 1, placement: Placement::Drawn }
+}
+
 /// A receipt that was issued `age` seconds ago.
 pub(crate) fn receipt(version: &str, age: u64) -> Receipt {
     let touched = unix_now() - age;
-    Receipt { token: token(1), version: code(version), started: touched - 7, touched }
+    Receipt { token: token(1), version: code(version), placed: drawn(), started: touched - 7, touched }
 }
 
 pub(crate) fn session_item(receipt: &Receipt) -> SessionItem {
-    let Receipt { token, version, started, touched } = *receipt;
-    SessionItem { token, version: Some(version), expiration: touched + 720, started, touched }
+    let Receipt { token, version, placed: Placed { revision, placement }, started, touched } = *receipt;
+    let expiration = touched + 720;
+    SessionItem { token, version: Some(version), expiration, started, touched, revision, placement }
 }
 
 pub(crate) fn as_cookie(receipt: &Receipt) -> String {
@@ -181,9 +192,9 @@ impl Viewer {
         Self { http: http.build().expect("a client"), url: url.to_owned() }
     }
 
-    /// Somebody at a road's CloudFront.
-    pub(crate) fn at(road: &Road) -> Self {
-        Self::new(&format!("http://{}", road.edge.address))
+    /// Somebody at a machine's CloudFront.
+    pub(crate) fn at(machine: &Machine) -> Self {
+        Self::new(&format!("http://{}", machine.cloudfront.address))
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {

@@ -1,4 +1,7 @@
-"""The article's app, rebuilt: one update_item for every view. Attribute names are the table's, or nothing would be written."""
+"""The article's app, rewritten. Every view makes one update_item call.
+
+The attribute names are those of the table. With other names, nothing would be written.
+"""
 
 import os
 from datetime import datetime

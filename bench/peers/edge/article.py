@@ -1,4 +1,7 @@
-"""The article's function, rebuilt: one get_item for a request with a token, a coin for one without."""
+"""The article's function, rewritten.
+
+A request with a token makes one get_item call. A request without a token gets a random version.
+"""
 
 import os
 import random

@@ -1,4 +1,6 @@
-// Runs a handler on command: see bench/edge.py. Usage: node drive.mjs HANDLER
+// Runs a handler for each command. `Instance` in bench/edge.py describes the commands.
+//
+// Usage: node drive.mjs HANDLER
 
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";

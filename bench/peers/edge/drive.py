@@ -1,4 +1,7 @@
-"""Runs a handler on command: see bench/edge.py. Usage: python drive.py HANDLER"""
+"""Runs a handler for each command. `Instance` in bench/edge.py describes the commands.
+
+Usage: python drive.py HANDLER
+"""
 
 import importlib
 import json

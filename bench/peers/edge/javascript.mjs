@@ -1,4 +1,4 @@
-// The article's function in JavaScript, as a team without Python would write it.
+// The article's function in JavaScript. A team that does not use Python would write it in this way.
 
 import { DynamoDBClient, GetItemCommand } from "@aws-sdk/client-dynamodb";
 

@@ -1,15 +1,16 @@
-//! What app, edge and operator agree on, seen from outside.
+//! What the app, the edge and the operator agree on, tested from outside the crate.
 
 mod bot;
 mod cookie;
+mod interval;
+mod item;
 mod plan;
 mod receipt;
-mod session;
-mod timing;
+mod tables;
 mod token;
 mod weight;
 
-use stickshift_contract::{Keys, Receipt, Token, VersionCode};
+use stickshift_contract::{Keys, Placed, Placement, Receipt, Token, VersionCode};
 
 /// The key of the vectors in `receipts.txt`.
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -26,6 +27,7 @@ fn receipt() -> Receipt {
     Receipt {
         token: Token::parse("472ed977dc2fd2700dbb03a58634f789fd58d911").expect("a token"),
         version: code("1"),
+        placed: Placed { revision: 41, placement: Placement::Drawn },
         started: 1_710_000_000,
         touched: 1_710_000_042,
     }

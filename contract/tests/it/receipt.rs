@@ -1,15 +1,16 @@
 use proptest::prelude::*;
-use stickshift_contract::{Keys, KeysError, Receipt, Token, VersionCode};
+use stickshift_contract::{Keys, KeysError, Placed, Placement, Receipt, Token, VersionCode};
 
 use crate::{KEY, code, keys, receipt};
 
-/// Made with OpenSSL, not with this code:
+/// Samples of the receipt's format 1, made with OpenSSL and not with this code:
 /// `printf %s "$signed" | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef | sed 's/.*= //' | cut -c1-32`.
-/// Two versions of the app read each other's receipts: lines may be added here, never changed.
+///
+/// Two releases of the app read each other's receipts. So lines may be added here and never changed.
 const VECTORS: &str = include_str!("receipts.txt");
 
 #[test]
-fn receipts_are_those_that_openssl_signs() {
+fn receipts_are_signed_as_openssl_signs_them() {
     for line in VECTORS.lines() {
         let receipt = keys().verify(line).unwrap_or_else(|| panic!("refused: {line}"));
         assert_eq!(keys().sign(&receipt), line);
@@ -62,16 +63,32 @@ fn key_lists_are_read_and_refused_without_repeating_a_key() {
 
 proptest! {
     #[test]
-    fn receipts_round_trip(digits in "[0-9a-f]{40}", version in "[A-Za-z0-9_-]{1,16}", started: u64, touched: u64) {
+    fn receipts_round_trip(
+        digits in "[0-9a-f]{40}", version in "[A-Za-z0-9_-]{1,16}", revision: u64, letter in 0..3usize,
+        started: u64, touched: u64,
+    ) {
         let token = Token::parse(&digits).expect("40 digits");
-        let receipt = Receipt { token, version: code(&version), started, touched };
+        let placement = [Placement::Drawn, Placement::Moved, Placement::Other][letter];
+        let placed = Placed { revision, placement };
+        let receipt = Receipt { token, version: code(&version), placed, started, touched };
         prop_assert_eq!(keys().verify(&keys().sign(&receipt)), Some(receipt));
     }
 
     #[test]
-    fn no_text_is_a_receipt_or_makes_a_panic(text in "\\PC*", near in "[0-9a-f]{0,41}(\\.[0-9A-Za-z+_-]{0,21}){0,6}") {
+    fn no_text_is_a_receipt_or_makes_a_panic(text in "\\PC*", near in "[0-9a-f]{0,41}(\\.[0-9A-Za-z+_-]{0,21}){0,7}") {
         prop_assert_eq!(keys().verify(&text), None);
         prop_assert_eq!(keys().verify(&near), None);
+    }
+
+    #[test]
+    fn a_placement_is_a_number_and_a_letter(text in "\\PC{0,4}", near in "[0-9+-]{0,21}[dmo]?") {
+        for text in [text, near] {
+            if let Some(placed) = Placed::parse(&text) {
+                let digits = text.trim_start_matches('0');
+                prop_assert!(placed.to_string() == text || placed.to_string().trim_start_matches('0') == digits);
+            }
+        }
+        prop_assert_eq!(Placed::parse("+1d"), None);
     }
 
     #[test]

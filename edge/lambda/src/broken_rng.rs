@@ -1,4 +1,4 @@
-//! A generator that panics when it is drawn from, for the test that a panic ends as an exception in Node.
+//! A random generator that panics, for the test that a panic becomes an exception in Node.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,7 @@ use rand::TryRng;
 
 struct BrokenRng;
 
-/// In place of [`rand::rng`].
+/// Takes the place of [`rand::rng`].
 pub(crate) fn rng() -> impl rand::Rng {
     BrokenRng
 }

@@ -1,16 +1,18 @@
-//! Clients for the tables' replicas, with the credentials that Lambda puts into the environment.
+//! Clients for the replicas of the tables, with the credentials that Lambda puts into the environment.
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, IdentityCache, Region};
 use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use log::warn;
-use stickshift_edge::{Replica, Replicas};
+use stickshift_edge::Replica;
+use stickshift_edge::replicas::Replicas;
 
-/// One client a replica, in their order. They share connections, and the root certificates, which take time to read.
+/// One client per replica, in the same order. They share the connections and the root certificates, which
+/// take time to read.
 pub(crate) fn for_replicas(replicas: &[Replica]) -> Vec<Client> {
-    // One connection kept for a replica, for the one event at a time: were there a second, it would be as dead after a
-    // freeze, and the router's second try at a replica would take it.
+    // One idle connection per replica is enough, because an instance has one event at a time. After a freeze
+    // a second idle connection would be dead too, and the router's second attempt would use it.
     let http = Builder::new().pool_max_idle_per_host(1).tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let credentials = credentials();
     let client = |Replica { region, endpoint_url }: &Replica| {
@@ -18,7 +20,7 @@ pub(crate) fn for_replicas(replicas: &[Replica]) -> Vec<Client> {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.clone()))
             .credentials_provider(credentials.clone())
-            // They are at hand; a cache would only look after them.
+            // The credentials are constant, so a cache would have nothing to do.
             .identity_cache(IdentityCache::no_cache())
             .http_client(http.clone());
         config.set_endpoint_url(endpoint_url.clone());

@@ -1,4 +1,4 @@
-//! The router as a Node native addon: `index.mjs` hands every event to it. The boundary and nothing else.
+//! The router as a native addon for Node. `index.mjs` hands every event to it. All logic is in `edge`.
 
 #[cfg(feature = "broken-rng")]
 mod broken_rng;
@@ -11,41 +11,42 @@ use log::{LevelFilter, info};
 use napi::bindgen_prelude::{Either, Error, PromiseRaw, Result, create_custom_tokio_runtime};
 use napi::{Env, Status};
 use napi_derive::{module_init, napi};
-use stickshift_edge::{Event, FunctionConfig, Known, Replicas, Request};
+use stickshift_edge::replicas::{Replicas, warm};
+use stickshift_edge::{Considered, Event, FunctionConfig, Request};
 
 #[cfg(feature = "broken-rng")]
 use broken_rng::rng;
 #[cfg(not(feature = "broken-rng"))]
 use rand::rng;
 
-/// Sets up what all of the addon shares, when Node loads it.
+/// Sets up logger, panic hook and runtime when Node loads the addon.
 #[module_init]
 fn init() {
-    // Lambda@Edge has no variable to set the level by. CloudWatch adds the time.
+    // Lambda@Edge has no variable that could set the level. CloudWatch adds the time.
     let logger = env_logger::Builder::new().filter_level(LevelFilter::Info).format_timestamp(None).try_init();
-    // Somebody else logs already: then their lines are as good.
+    // This fails if the process has a logger already. Its lines are as good.
     logger.ok();
-    // CloudWatch makes an event of every line.
+    // CloudWatch turns every line into an event, so a message must be one line.
     std::panic::set_hook(Box::new(|panic| log::error!("{}", panic.to_string().replace('\n', " "))));
-    // One thread of its own: a function has a fraction of a core, and Node's thread waits for the answer.
+    // One thread is enough: a function has a fraction of a core, and Node's thread waits for the answer.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     match runtime {
         Ok(runtime) => create_custom_tokio_runtime(runtime),
-        Err(cause) => log::error!("no runtime with one thread, so one with the default number: {cause}"),
+        Err(cause) => log::error!("could not make a runtime with one thread, so the default one is used: {cause}"),
     }
 }
 
-/// The router: one for the life of a function instance.
+/// The router. A function instance has one for its whole life.
 #[napi]
 pub struct Router {
-    router: Arc<stickshift_edge::Router>,
+    parts: Arc<(stickshift_edge::Router, Replicas)>,
 }
 
 #[napi]
 impl Router {
-    /// A router by a configuration, the text of `config.json`, for a function that runs in `region`.
+    /// Makes a router from a configuration, the text of `config.json`, for a function that runs in `region`.
     ///
-    /// Errors: the configuration is bad, with the line.
+    /// Errors: the configuration is wrong. The message names the wrong value.
     #[napi(constructor, catch_unwind)]
     pub fn new(config: String, region: Option<String>) -> Result<Self> {
         let config = parse(&config)?;
@@ -56,39 +57,42 @@ impl Router {
             hedge_delay: config.hedge_delay,
             deadline: config.deadline,
         };
-        Ok(Self { router: Arc::new(stickshift_edge::Router::new(config.router, replicas)) })
+        Ok(Self { parts: Arc::new((stickshift_edge::Router::new(config.router), replicas)) })
     }
 
-    /// Reads the plan and opens the connection, ahead of the first event.
+    /// Reads the plan and opens the connection, before the first event.
     #[napi(catch_unwind)]
     pub fn warm<'env>(&self, env: &'env Env) -> Result<PromiseRaw<'env, ()>> {
-        let router = Arc::clone(&self.router);
+        let parts = Arc::clone(&self.parts);
         env.spawn_future(async move {
-            match router.warm(unix_now()).await {
-                Some(plan) => info!("ready with plan revision {}", plan.revision()),
-                None => info!("ready with the bundle's plan, for no other could be read"),
+            let (router, replicas) = &*parts;
+            match warm(router, replicas, unix_now()).await {
+                Some(revision) => info!("ready with plan revision {revision}"),
+                None => info!("ready with the bundle's plan, because no other plan could be read"),
             }
             Ok(())
         })
     }
 
-    /// Routes an event, as JSON, and returns the request to answer it with, as JSON: at once where nobody must be
-    /// asked, else as a promise.
+    /// Routes an event and returns the request that answers it, both as JSON. The result is a promise only
+    /// if a look-up is needed.
     #[napi(catch_unwind)]
     pub fn route<'env>(&self, env: &'env Env, event: String) -> Result<Either<String, PromiseRaw<'env, String>>> {
         let event = Event::parse(&event).map_err(error)?;
         let mut request = event.into_request();
         let now = unix_now();
-        match self.router.known(&request, now) {
-            Known::Enough(knowledge) => {
-                self.router.settle(&mut request, &knowledge, now, &mut rng());
+        let (router, _) = &*self.parts;
+        match router.consider(&request, now) {
+            Considered::Ready(knowledge) => {
+                router.forward(&mut request, &knowledge, now, &mut rng());
                 text(&request).map(Either::A)
             }
-            Known::Lacking(question) => {
-                let router = Arc::clone(&self.router);
+            Considered::Needs(look_up) => {
+                let parts = Arc::clone(&self.parts);
                 let answer = env.spawn_future(async move {
-                    let knowledge = router.ask(question, now).await;
-                    router.settle(&mut request, &knowledge, now, &mut rng());
+                    let (router, replicas) = &*parts;
+                    let knowledge = replicas.look_up(router, look_up, now).await;
+                    router.forward(&mut request, &knowledge, now, &mut rng());
                     text(&request)
                 });
                 answer.map(Either::B)
@@ -97,9 +101,9 @@ impl Router {
     }
 }
 
-/// Checks a configuration, the text of `config.json`, and says in a line what it sets.
+/// Checks a configuration, the text of `config.json`, and says in one line what it sets.
 ///
-/// Errors: it is bad, with the line.
+/// Errors: the configuration is wrong. The message names the wrong value.
 #[napi(catch_unwind)]
 pub fn check(config: String) -> Result<String> {
     parse(&config).map(|config| config.to_string())
@@ -117,7 +121,7 @@ fn error(cause: impl std::error::Error) -> Error {
     Error::new(Status::GenericFailure, cause.to_string())
 }
 
-/// The clock, in Unix seconds; one before 1970 counts as 1970.
+/// The time in Unix seconds. A time before 1970 counts as 1970.
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stickshift_edge::{FunctionConfig, Replica};
+use stickshift_edge::{FunctionConfig, Replica, function_settings};
 
 const LEAST: &str = r#"{
   "format": 1,
@@ -19,14 +19,14 @@ const LEAST: &str = r#"{
 }
 "#;
 
-/// What a configuration with one text in place of another is refused with.
+/// The error of a configuration in which one text is replaced by another.
 fn refusal(text: &str, replacement: &str) -> String {
     assert!(LEAST.contains(text), "{text}");
     FunctionConfig::parse(&LEAST.replacen(text, replacement, 1)).expect_err(replacement).to_string()
 }
 
 #[test]
-fn what_is_left_out_is_as_the_design_says() {
+fn fields_that_are_left_out_have_their_defaults() {
     let config = FunctionConfig::parse(LEAST).expect("a configuration");
     assert_eq!((config.hedge_delay, config.deadline), (Duration::from_millis(60), Duration::from_millis(250)));
     assert_eq!((config.tables.sessions.as_str(), config.tables.rollout.as_str()), ("SessionsTable", "RolloutTable"));
@@ -38,21 +38,26 @@ fn what_is_left_out_is_as_the_design_says() {
 }
 
 #[test]
-fn the_example_in_the_repository_sets_every_field_but_secrets_and_is_good() {
+fn the_example_sets_every_field_but_secrets_to_its_default() {
     let text = include_str!("../../lambda/config.json");
     FunctionConfig::parse(text).expect("the example");
     let example: Value = serde_json::from_str(text).expect("JSON");
-    let names: Vec<&str> = example.as_object().expect("an object").keys().map(String::as_str).collect();
-    let docs = include_str!("../../../docs/lambda-at-edge.md");
-    for name in &names {
-        assert!(docs.contains(&format!("| `{name}` |")), "docs/lambda-at-edge.md says nothing of {name}");
+    let example = example.as_object().expect("an object");
+    let settings = function_settings();
+    let mut names: Vec<&str> =
+        settings.iter().filter(|setting| !setting.is_secret).map(|setting| setting.name).collect();
+    names.sort_unstable();
+    assert_eq!(example.keys().map(String::as_str).collect::<Vec<_>>(), names);
+    for setting in settings.iter().filter(|setting| !setting.default.is_empty()) {
+        let value = &example[setting.name];
+        assert_eq!(value.as_str().map_or_else(|| value.to_string(), str::to_owned), setting.default);
     }
-    // Any other name is refused, with all that there are.
+    // The parser knows exactly these fields.
     let refused = refusal("\"format\": 1", "\"format\": 1, \"retries\": 3");
-    for name in names.iter().copied().chain(["keys"]) {
-        assert!(refused.contains(&format!("`{name}`")), "{name} in {refused}");
+    for setting in &settings {
+        assert!(refused.contains(&format!("`{}`", setting.name)), "{} in {refused}", setting.name);
     }
-    assert_eq!(refused.matches('`').count(), 2 * (names.len() + 2), "{refused}");
+    assert_eq!(refused.matches('`').count(), 2 * (settings.len() + 1), "{refused}");
 }
 
 #[test]
@@ -67,110 +72,110 @@ fn the_two_nearest_replicas_are_asked() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_line() {
+fn a_wrong_value_is_named_with_its_path() {
     for (text, replacement, message) in [
-        ("\"format\": 1,", "", "line 14: missing field `format`"),
-        ("\"format\": 1", "\"format\": 2", "line 2: `format` is 2: this bundle reads 1"),
-        ("\"format\": 1", "\"format\": 1,,", "line 2: key must be a string"),
-        ("us-east-1", "us-esat-1", "line 3: `us-esat-1` is no AWS region that this release knows"),
+        ("\"format\": 1,", "", "missing field `format` (line 14)"),
+        ("\"format\": 1", "\"format\": 2", "format: this bundle reads format 1, not 2"),
+        ("\"format\": 1", "\"format\": 1,,", "key must be a string (line 2)"),
+        ("us-east-1", "us-esat-1", "replicas[0].region: this release knows no AWS region `us-esat-1` (line 3)"),
+        ("eu-west-1", "us-east-1", "replicas[1].region: `us-east-1` is there twice"),
         (
             "\"eu-west-1\"",
             "\"eu-west-1\", \"endpoint\": \"x\"",
-            "line 3: unknown field `endpoint`, expected `region` or `endpoint_url`",
+            "replicas[1].endpoint: unknown field `endpoint`, expected `region` or `endpoint_url` (line 3)",
         ),
         (
             "\"eu-west-1\"",
             "\"eu-west-1\", \"endpoint_url\": \"x\"",
-            "line 3: `x` is no URL: it takes https://… or http://…",
+            "replicas[1].endpoint_url: `x` is not a URL: expected https://… or http://… (line 3)",
         ),
         (
             "\"format\": 1",
             "\"format\": 1,\n\"keys\": \"short\"",
-            "line 3: key 1 has 5 characters: it takes at least 32, e.g. from `openssl rand -hex 32`",
+            "keys: key 1 has 5 characters: a key needs at least 32, for example from `openssl rand -hex 32` (line 3)",
         ),
-        ("\"format\": 1", "\"format\": 1,\n\"keys\": \"\"", "line 3: the list of keys is empty"),
+        ("\"format\": 1", "\"format\": 1,\n\"keys\": \"\"", "keys: the list of keys is empty (line 3)"),
         (
             "\"format\": 1",
-            "\"format\": 1,\n\"trust_window_seconds\": 601",
-            "line 3: trust_window_seconds is 601: it takes 0 to 600 seconds",
-        ),
-        (
-            "\"format\": 1",
-            "\"format\": 1,\n\"plan_ttl_seconds\": 4000",
-            "line 3: `plan_ttl_seconds` is 4000: it takes 0 to 3600",
-        ),
-        ("\"format\": 1", "\"format\": 1,\n\"plan_ttl_seconds\": -1", "line 3: invalid value, expected u64"),
-        (
-            "\"format\": 1",
-            "\"format\": 1,\n\"hedge_delay_milliseconds\": 251",
-            "line 3: `hedge_delay_milliseconds` is 251: it takes 0 to 250",
+            "\"format\": 1, \"trust_window_seconds\": 601",
+            "trust_window_seconds: 601 is out of range: trust_window_seconds takes 0 to 600, the value of session_seconds",
         ),
         (
             "\"format\": 1",
-            "\"format\": 1,\n\"sessions_table\": \"my table\"",
-            "line 3: `my table` is no table's name: it takes 3 to 255 of A-Z a-z 0-9 _ - .",
+            "\"format\": 1, \"plan_ttl_seconds\": 4000",
+            "plan_ttl_seconds: 4000 is out of range: plan_ttl_seconds takes 0 to 3600",
+        ),
+        (
+            "\"format\": 1",
+            "\"format\": 1, \"plan_ttl_seconds\": -1",
+            "plan_ttl_seconds: invalid value, expected u64 (line 2)",
+        ),
+        (
+            "\"format\": 1",
+            "\"format\": 1, \"hedge_delay_milliseconds\": 251",
+            "hedge_delay_milliseconds: 251 is out of range: hedge_delay_milliseconds takes 0 to 250, \
+             the value of deadline_milliseconds",
+        ),
+        (
+            "\"format\": 1",
+            "\"format\": 1, \"sessions_table\": \"my table\"",
+            "sessions_table: `my table` is not a table name: expected 3 to 255 characters of A-Z a-z 0-9 _ - .",
         ),
         (
             "v1.example.org",
             "10.0.0.1",
-            "line 8: version 1's origin has the domain `10.0.0.1`: it takes a DNS name, no IP address, no port",
+            "plan.versions.1.origin.domain: `10.0.0.1` is not a DNS name: expected a name such as v1.example.org, \
+             without a port, not an IP address (line 8)",
         ),
-        ("8080", "81", "line 8: version 1's origin has the port 81: it takes 80, 443 or 1024 to 65535"),
+        (
+            "8080",
+            "81",
+            "plan.versions.1.origin.port: CloudFront does not connect to port 81: expected 80, 443 or 1024 to 65535 \
+             (line 8)",
+        ),
+        ("8080", "8080, \"path\": \"/\"", "plan.versions.1.origin.path: there is no such field"),
         (
             "10000",
             "9000",
-            "line 6: the weights of the live versions add up to 90.00 percent: they must add up to 100.00",
+            "plan: the weights of the live versions add up to 90.00 percent: they must add up to 100.00 (line 14)",
         ),
         (
             "10000",
             "10001",
-            "line 9: a weight of 10001 basis points is out of range: it takes 0 to 10000 (100.00 percent)",
+            "plan.versions.1.weight_basis_points: a weight of 10001 basis points is out of range: \
+             expected 0 to 10000 (100.00 percent) (line 9)",
         ),
         (
             "\"live\"",
             "\"alive\"",
-            "line 10: unknown variant, expected one of `staged`, `live`, `draining`, `withdrawn`",
+            "plan.versions.1.state: unknown variant, expected one of `staged`, `live`, `draining`, `withdrawn` (line 10)",
         ),
-        ("\"live\"", "\"draining\"", "line 6: no version is live: at least one must be"),
-        ("\"stable\": \"1\"", "\"stable\": \"2\"", "line 5: stable is version 2, which is not in the plan"),
+        ("\"live\"", "\"draining\"", "plan: no version is live: at least one must be (line 14)"),
+        ("\"stable\": \"1\"", "\"stable\": \"2\"", "plan: stable is version 2, which is not in the plan (line 14)"),
     ] {
         assert_eq!(refusal(text, replacement), message);
     }
-    assert_eq!(
-        FunctionConfig::parse("{ \"format\": 1 }").expect_err("no replicas").to_string(),
-        "line 1: `replicas` names no region: the tables are in at least one"
+    let refused = |text: &str| FunctionConfig::parse(text).expect_err(text).to_string();
+    assert_eq!(refused("{ \"format\": 1 }"), "replicas: expected at least one region that holds the tables");
+    assert_eq!(refused(""), "EOF while parsing a value (line 1)");
+    assert_eq!(refused(&format!("{LEAST}}}")), "trailing characters (line 15)");
+}
+
+#[test]
+fn a_version_that_is_there_twice_is_refused() {
+    let twice = LEAST.replacen(
+        "\"versions\": {",
+        "\"versions\": { \"1\": {
+        \"origin\": { \"domain\": \"v2.example.org\", \"port\": 80, \"protocol\": \"http\" },
+        \"weight_basis_points\": 0, \"state\": \"draining\" },",
+        1,
     );
-    assert_eq!(FunctionConfig::parse("").expect_err("empty").to_string(), "line 1: EOF while parsing a value");
-}
-
-/// A second version, after the first one's end in line 11.
-const SECOND: &str = r#"      },
-      "2": {
-        "origin": { "domain": "v2.example.org", "port": 81, "protocol": "http" },
-        "weight_basis_points": 0,
-        "state": "draining", "until": 1700000000
-      }
-    }
-"#;
-
-#[test]
-fn the_line_is_that_of_the_version_that_is_wrong() {
-    let two = LEAST.replacen("8080", "8081", 1).replacen("      }\n    }\n", SECOND, 1);
-    let refusal = |text: &str, replacement: &str| {
-        assert!(two.contains(text), "{text}");
-        let fixed = two.replacen(": 81,", ": 80,", 1).replacen(text, replacement, 1);
-        FunctionConfig::parse(&fixed).expect_err(replacement).to_string()
-    };
-    let port = FunctionConfig::parse(&two).expect_err("81").to_string();
-    assert_eq!(port, "line 13: version 2's origin has the port 81: it takes 80, 443 or 1024 to 65535");
-    assert!(refusal("v2.example.org", "2001:db8::1").starts_with("line 13: version 2's origin has the domain"));
-    let ended = refusal("\"state\": \"draining\"", "\"state\": \"withdrawn\"");
-    assert_eq!(ended, "line 15: version 2 has `until` but is not draining: only a drain ends");
-    assert_eq!(refusal("\"2\": {", "\"1\": {"), "line 12: version 1 is there twice");
+    let refused = FunctionConfig::parse(&twice).expect_err("twice").to_string();
+    assert!(refused.starts_with("plan.versions: version 1 is in the plan twice"), "{refused}");
 }
 
 #[test]
-fn what_is_set_reaches_the_router() {
+fn every_field_reaches_the_router() {
     let set = r#""format": 1, "accept_bare_tokens": true, "keep_viewer_host": true, "plan_ttl_seconds": 7,
         "sessions_table": "S.1", "rollout_table": "R-2", "hedge_delay_milliseconds": 1, "deadline_milliseconds": 2,
         "session_seconds": 60, "touch_interval_seconds": 5, "trust_window_seconds": 6, "clock_allowance_seconds": 8"#;
@@ -185,24 +190,13 @@ fn what_is_set_reaches_the_router() {
 }
 
 #[test]
-fn the_line_is_found_whatever_order_the_names_come_in() {
-    let url_first = r#"{ "region": "eu-west-1" },
-        { "endpoint_url": "localhost:8000",
-          "region": "eu-west-2" }"#;
-    let text = LEAST.replacen(r#"{ "region": "eu-west-1" }"#, url_first, 1);
-    let refused = FunctionConfig::parse(&text).expect_err("no URL").to_string();
-    assert_eq!(refused, "line 4: `localhost:8000` is no URL: it takes https://… or http://…");
-    // A version may be called what is a value elsewhere.
-    let live = LEAST.replacen("      }\n    }\n", SECOND, 1).replacen("\"2\": {", "\"live\": {", 1);
-    let refused = FunctionConfig::parse(&live).expect_err("81").to_string();
-    assert_eq!(refused, "line 13: version live's origin has the port 81: it takes 80, 443 or 1024 to 65535");
-    // The default hedge gives way to a short deadline.
+fn the_default_hedge_delay_gives_way_to_a_short_deadline() {
     let short = LEAST.replacen("\"format\": 1", "\"format\": 1, \"deadline_milliseconds\": 50", 1);
     assert_eq!(FunctionConfig::parse(&short).expect("a configuration").hedge_delay, Duration::from_millis(50));
 }
 
 #[test]
-fn keys_are_those_of_the_app_and_are_never_repeated() {
+fn keys_are_read_and_never_repeated() {
     let key = "0123456789abcdef0123456789abcdef";
     let mut config: Value = serde_json::from_str(LEAST).expect("JSON");
     config["keys"] = json!(format!("{key},fedcba9876543210fedcba9876543210"));
@@ -212,6 +206,6 @@ fn keys_are_those_of_the_app_and_are_never_repeated() {
     for no_text in [json!([key]), json!(1_234_567_890)] {
         config["keys"] = no_text;
         let refused = FunctionConfig::parse(&config.to_string()).expect_err("no text").to_string();
-        assert_eq!(refused, "line 1: `keys` is no text: it takes one text, keys separated by commas");
+        assert_eq!(refused, "keys: invalid type, expected a string (line 1)");
     }
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stickshift_contract::{Origin, Protocol};
+use stickshift_contract::{Domain, Origin, Port, Protocol};
 use stickshift_edge::{Event, Request};
 
 const EVENT: &str = include_str!("data/origin-request.json");
@@ -10,10 +10,11 @@ fn event() -> Value {
 }
 
 fn origin() -> Origin {
-    Origin { domain: "origin-two.example.org".to_owned(), port: 8443, protocol: Protocol::Https }
+    let domain = Domain::parse("origin-two.example.org").expect("a name");
+    Origin { domain, port: Port::new(8443).expect("a port"), protocol: Protocol::Https }
 }
 
-/// Parses an event, lets `change` at its request and returns the request as the function would.
+/// Parses an event, changes its request and returns the request as the function would.
 fn answer(event: &Value, change: impl FnOnce(&mut Request)) -> Value {
     let event: Event = serde_json::from_value(event.clone()).expect("an event");
     let mut request = event.into_request();
@@ -28,7 +29,7 @@ fn an_event_comes_out_as_it_went_in() {
 }
 
 #[test]
-fn fields_never_heard_of_and_headers_of_several_lines_survive() {
+fn unknown_fields_and_headers_of_several_lines_survive() {
     let mut event = event();
     event["future"] = json!({ "a": [1, 2.5, null] });
     event["Records"][0]["future"] = json!("b");
@@ -76,7 +77,7 @@ fn an_event_without_an_origin_gets_one() {
 }
 
 #[test]
-fn what_is_no_event_is_an_error() {
+fn a_text_that_is_not_an_event_is_an_error() {
     for text in ["{}", "[]", r#"{"Records":[]}"#, r#"{"Records":[{"cf":{"config":{},"request":{"uri":7}}}]}"#] {
         assert!(Event::parse(text).is_err(), "{text}");
     }
@@ -99,9 +100,44 @@ fn an_error_repeats_no_value_of_the_event() {
     assert!(without.starts_with("not an event: missing field `uri`"), "{without}");
 }
 
+/// The example event in which one part is replaced by another value. `path` leads to the part.
+fn damaged(path: &[usize], replacement: &Value) -> Value {
+    fn replace(part: &mut Value, path: &[usize], replacement: &Value) {
+        match (path, part) {
+            ([step, rest @ ..], Value::Object(fields)) => {
+                let count = fields.len();
+                replace(fields.values_mut().nth(step % count).expect("a field"), rest, replacement);
+            }
+            ([step, rest @ ..], Value::Array(items)) if !items.is_empty() => {
+                let count = items.len();
+                replace(&mut items[step % count], rest, replacement);
+            }
+            (_, part) => *part = replacement.clone(),
+        }
+    }
+    let mut event = event();
+    replace(&mut event, path, replacement);
+    event
+}
+
 proptest! {
+    /// Whatever CloudFront sends: the text is refused, or the event comes out as it went in and the
+    /// request can be sent to another origin.
     #[test]
-    fn no_text_makes_a_panic(text in "\\PC{0,300}") {
-        let _ = serde_json::from_str::<Event>(&text);
+    fn a_damaged_event_is_refused_or_survives(
+        path in prop::collection::vec(0usize..10, 0..12),
+        replacement in prop_oneof![
+            Just(json!({})), Just(json!([])), Just(json!([{ "value": "a" }])),
+            any::<i64>().prop_map(Value::from), "\\PC{0,20}".prop_map(Value::from),
+        ],
+    ) {
+        let damaged = damaged(&path, &replacement);
+        if let Ok(event) = Event::parse(&damaged.to_string()) {
+            prop_assert_eq!(serde_json::to_value(&event).expect("JSON"), damaged);
+            let mut request = event.into_request();
+            request.set_origin(&origin());
+            let custom = request.origin.and_then(|origin| origin.custom).expect("an origin");
+            prop_assert_eq!(custom.domain_name, "origin-two.example.org");
+        }
     }
 }

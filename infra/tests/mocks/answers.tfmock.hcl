@@ -1,4 +1,4 @@
-# What would be answered, where the shape of it counts.
+# Answers of the mocked providers, for the values whose format matters.
 mock_resource "aws_eip" {
   defaults = {
     public_dns = "ec2-192-0-2-1.compute-1.amazonaws.com"

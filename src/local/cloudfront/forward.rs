@@ -1,4 +1,4 @@
-//! Sending a request to its origin and the answer back, body by body as they come.
+//! Sends a request to its origin and the answer back to the viewer. Both bodies are streamed.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use stickshift_edge::{CustomOrigin, Request};
 
 use super::translate::{is_hop_by_hop, value};
 
-/// Why there is no answer to hand on.
+/// Why the viewer cannot get the origin's answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ForwardError {
     #[error("it took too long")]
@@ -28,19 +28,20 @@ pub(super) enum ForwardError {
     BadAnswer(anyhow::Error),
 }
 
-/// A client for origins; one a thread.
+/// A client for origins. Each thread has one.
 pub(super) fn client() -> Client {
     let connector = Connector::new()
         .timeout(Duration::from_secs(10))
-        // As CloudFront: origins keep theirs longer, so no request meets a connection that is being closed.
+        // As CloudFront does. Origins keep connections longer, so no request is sent on a connection that
+        // is being closed.
         .conn_keep_alive(Duration::from_secs(5))
         .conn_lifetime(Duration::MAX)
-        // No limit: viewers must not wait for each other.
+        // No limit, because viewers must not wait for each other.
         .limit(0);
     Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish()
 }
 
-/// Sends `request`, with the viewer's `body`, to the origin that it names.
+/// Sends `request` with the viewer's `body` to the origin that the request names.
 pub(super) async fn forward(
     client: &Client,
     request: Request,
@@ -52,7 +53,8 @@ pub(super) async fn forward(
     let read_timeout = Duration::from_secs(origin.read_timeout.unwrap_or(CustomOrigin::READ_TIMEOUT_SECONDS));
     let outgoing = outgoing(client, &request, origin).map_err(ForwardError::BadAnswer)?;
 
-    // The origin's time runs once it has the request: each part of the body that it takes starts it anew.
+    // The origin's time begins when it has the whole request. So every part of the body that it accepts
+    // begins the time again.
     let last_sent = Rc::new(Cell::new(Instant::now()));
     let noted = Rc::clone(&last_sent);
     let body = body.inspect(move |_| noted.set(Instant::now()));
@@ -83,7 +85,7 @@ pub(super) async fn forward(
 fn outgoing(client: &Client, request: &Request, origin: &CustomOrigin) -> anyhow::Result<awc::ClientRequest> {
     if origin.protocol == Protocol::Https {
         return Err(anyhow!(
-            "this CloudFront speaks plain HTTP to its origins, and {} wants HTTPS",
+            "this CloudFront speaks plain HTTP to its origins, and {} needs HTTPS",
             origin.domain_name
         ));
     }
@@ -97,10 +99,10 @@ fn outgoing(client: &Client, request: &Request, origin: &CustomOrigin) -> anyhow
     let method: Method = request.method.parse()?;
     let mut outgoing = client.request(method, uri).no_decompress();
     let custom = origin.custom_headers.as_ref().map(|headers| &headers.0);
-    // The distribution's own headers replace what a viewer sends under their names.
+    // The distribution's own headers replace a viewer's headers with the same names.
     let viewers = request.headers.0.iter().filter(|(name, _)| !custom.is_some_and(|custom| custom.contains_key(*name)));
     for (name, lines) in viewers.chain(custom.into_iter().flatten()) {
-        // The body's own: what is sent says it itself.
+        // The client sets these two headers for the body that it sends.
         if matches!(name.as_str(), "content-length" | "transfer-encoding") {
             continue;
         }
@@ -113,7 +115,7 @@ fn outgoing(client: &Client, request: &Request, origin: &CustomOrigin) -> anyhow
     Ok(outgoing)
 }
 
-/// The origin's answer as the viewer gets it.
+/// The origin's answer, as the viewer gets it.
 fn hand_on(
     answer: ClientResponse<impl Stream<Item = Result<web::Bytes, awc::error::PayloadError>> + Unpin + 'static>,
     method: &Method,
@@ -127,7 +129,7 @@ fn hand_on(
     }
     let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if method == Method::HEAD {
-        // The length of what GET would bring, and nothing after it.
+        // The length of the body that a GET would get, and no body.
         return match length {
             Some(length) => response
                 .no_chunking(length)
@@ -136,7 +138,7 @@ fn hand_on(
         };
     }
     let body = stream::unfold(answer, move |mut answer| async move {
-        // Once the head is sent, all that can be done about a body that stops coming is to break off.
+        // The head is sent already. If the body stops coming, the only thing left is to break off.
         let part = match tokio::time::timeout(read_timeout, answer.next()).await {
             Ok(part) => part?.map_err(std::io::Error::other),
             Err(_) => Err(std::io::ErrorKind::TimedOut.into()),

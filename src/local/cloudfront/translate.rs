@@ -1,15 +1,15 @@
-//! Between an HTTP request and the one in an event.
+//! From an HTTP request to the request in an event.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 use stickshift_edge::{Headers, Request};
 
-/// How this CloudFront names itself in `Via`.
+/// The name of this CloudFront in `Via`.
 pub(super) const VIA: &str = "1.1 stickshift.local (CloudFront)";
 
-/// The request as CloudFront puts it into an event: lower-case header names with the original beside each, hop-by-hop
-/// headers left out, the viewer's address added.
+/// The request as CloudFront puts it into an event. Header names are in lower case, with the original name
+/// beside each. Hop-by-hop headers are left out, and the viewer's address is added.
 pub(super) fn request(viewer_request: &HttpRequest, request_id: &str) -> Request {
     let client_ip = viewer_request.peer_addr().map_or_else(String::new, |address| address.ip().to_string());
     let mut headers = Headers::default();
@@ -38,7 +38,7 @@ pub(super) fn request(viewer_request: &HttpRequest, request_id: &str) -> Request
     }
 }
 
-/// Whether a header concerns one connection only ([RFC 9110, section 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
+/// Whether a header is for one connection only ([RFC 9110, section 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
 pub(super) fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
     const HOP_BY_HOP: [&str; 9] = [
         "connection",
@@ -59,18 +59,18 @@ pub(super) fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
     HOP_BY_HOP.contains(&name.as_str()) || headers.get_all(CONNECTION).any(is_listed)
 }
 
-/// A header value as text, each byte a character: an event holds text, and a cookie may hold any byte.
+/// A header value as text, one character per byte: an event holds text, and a cookie may hold any byte.
 fn text(value: &HeaderValue) -> String {
     value.as_bytes().iter().map(|&byte| char::from(byte)).collect()
 }
 
-/// The bytes of a header value in an event, or `None` if it is no header value.
+/// The header value that a text in an event stands for, or `None` if it is not a header value.
 pub(super) fn value(text: &str) -> Option<HeaderValue> {
     let bytes: Vec<u8> = text.chars().map(|character| u8::try_from(character).ok()).collect::<Option<_>>()?;
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// The name as browsers write it over HTTP/1.1; the server here has already put it in lower case.
+/// The name as browsers write it over HTTP/1.1. The server has already changed it to lower case.
 fn original_case(name: &HeaderName) -> String {
     let capitalized = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
     let words = name.as_str().split('-').map(|word| if word.is_empty() { String::new() } else { capitalized(word) });

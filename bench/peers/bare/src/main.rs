@@ -1,8 +1,9 @@
-//! What the app is measured against: one actix-web route that answers with the bytes of a file, and nothing else.
+//! The program that the app is compared with. It has one actix-web route, which answers with the
+//! bytes of a file and does nothing else.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-/// The app's allocator too: it is the app that is to be measured.
+/// The app uses the same allocator, so that the comparison measures the app and not the allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,0 +1,26 @@
+//! The headers with which the edge and CloudFront tell an origin about a request.
+
+/// Every header of ours starts with this. The edge removes what a viewer sends under such a name.
+pub const HEADER_PREFIX: &str = "x-stickshift-";
+
+/// Request header: the version that the edge chose.
+pub const VERSION_HEADER: &str = "x-stickshift-version";
+
+/// Request header: the edge's reason, a [`Route`](crate::Route).
+pub const ROUTE_HEADER: &str = "x-stickshift-route";
+
+/// Request header on `roll` and `moved`: the revision of the plan that placed the session, a number.
+pub const REVISION_HEADER: &str = "x-stickshift-revision";
+
+/// Request header: the formats that the edge can read, see [`EDGE_FORMATS`].
+pub const EDGE_HEADER: &str = "x-stickshift-edge";
+
+/// The newest format of each kind that this release reads, as a dictionary of
+/// [RFC 9651, section 3.2](https://www.rfc-editor.org/rfc/rfc9651#section-3.2).
+///
+/// A reader also knows the format before the newest one; `docs/formats.md` tells how to change a format.
+pub const EDGE_FORMATS: &str = "receipt=1, plan=1";
+
+/// Request header in which CloudFront proves to an origin that a request came through CloudFront: it
+/// holds a secret that only the two know.
+pub const ORIGIN_VERIFY_HEADER: &str = "x-origin-verify";

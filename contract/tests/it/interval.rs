@@ -1,0 +1,41 @@
+use stickshift_contract::{HEDGE_DELAY, PLAN_TTL, Timing};
+
+use crate::receipt;
+
+#[test]
+fn a_lifetime_covers_the_session_the_touch_interval_and_the_clocks() {
+    assert_eq!(Timing::default().lifetime_seconds(), 720);
+}
+
+#[test]
+fn a_receipt_from_the_future_counts_as_new_up_to_the_allowance() {
+    let (timing, receipt) = (Timing::default(), receipt());
+    assert_eq!(timing.age_seconds(&receipt, receipt.touched + 5), Some(5));
+    assert_eq!(timing.age_seconds(&receipt, receipt.touched - 60), Some(0));
+    assert_eq!(timing.age_seconds(&receipt, receipt.touched - 61), None);
+}
+
+#[test]
+fn a_value_out_of_range_is_refused_with_name_and_range() {
+    let refused = |timing: Timing| timing.check().expect_err("out of range").to_string();
+    let good = Timing::default();
+    assert!(good.check().is_ok());
+    assert_eq!(
+        refused(Timing { session_seconds: 59, ..good }),
+        "59 is out of range: session_seconds takes 60 to 86400"
+    );
+    assert_eq!(
+        refused(Timing { touch_interval_seconds: 601, ..good }),
+        "601 is out of range: touch_interval_seconds takes 0 to 600, the value of session_seconds"
+    );
+    assert_eq!(
+        refused(Timing { trust_window_seconds: 601, ..good }),
+        "601 is out of range: trust_window_seconds takes 0 to 600, the value of session_seconds"
+    );
+    assert_eq!(
+        refused(Timing { clock_allowance_seconds: u64::MAX, ..good }),
+        format!("{} is out of range: clock_allowance_seconds takes 0 to 600", u64::MAX)
+    );
+    assert_eq!((PLAN_TTL.check(3600, 0), HEDGE_DELAY.check(250, 250)), (Ok(()), Ok(())));
+    assert_eq!((PLAN_TTL.range(), HEDGE_DELAY.range()), ("0 to 3600".into(), "0 to `deadline_milliseconds`".into()));
+}

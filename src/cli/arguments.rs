@@ -1,0 +1,28 @@
+//! Arguments that several commands take, and how they print a version.
+
+use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, VersionCode, Weight};
+
+/// Reads `VERSION=PERCENT`.
+pub(super) fn parse_weight(text: &str) -> Result<(VersionCode, Weight), String> {
+    let (version, weight) = text.split_once('=').ok_or("expected VERSION=PERCENT, for example 2=10")?;
+    let version = VersionCode::parse(version).map_err(|cause| cause.to_string())?;
+    let weight = Weight::parse_percent(weight).map_err(|cause| cause.to_string())?;
+    Ok((version, weight))
+}
+
+/// Reads `VERSION=HOST:PORT`.
+pub(super) fn parse_origin(text: &str) -> Result<(VersionCode, Origin), String> {
+    let parts = text.split_once('=').and_then(|(version, place)| Some((version, place.rsplit_once(':')?)));
+    let (version, (domain, port)) = parts.ok_or("expected VERSION=HOST:PORT, for example 1=localhost:8081")?;
+    let version = VersionCode::parse(version).map_err(|cause| cause.to_string())?;
+    let domain = Domain::parse(domain).map_err(|cause| cause.to_string())?;
+    let port = port.parse().map_err(|_| format!("`{port}` is not a port"))?;
+    let port = Port::new(port).map_err(|cause| cause.to_string())?;
+    Ok((version, Origin { domain, port, protocol: Protocol::Http }))
+}
+
+/// What a plan says about a version, for example `live, stable, 90.00 % of new sessions`.
+pub(super) fn in_words(plan: &Plan, version: VersionCode, planned: &PlannedVersion) -> String {
+    let stable = if plan.stable() == version { ", stable" } else { "" };
+    format!("{}{stable}, {} % of new sessions", planned.state, planned.weight)
+}

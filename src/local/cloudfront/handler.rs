@@ -1,0 +1,127 @@
+//! What the local CloudFront does with one request.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, VIA};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use log::warn;
+use secrecy::{ExposeSecret as _, SecretString};
+use stickshift_contract::{self as contract, ORIGIN_VERIFY_HEADER, TableNames};
+use stickshift_edge::replicas::{Replicas, route};
+use stickshift_edge::{CustomOrigin, Headers, Origin, Router, RouterConfig};
+use uuid::Uuid;
+
+use super::forward::{self, ForwardError};
+use super::shared_rng::SharedRng;
+use super::translate;
+use crate::clock::unix_now;
+use crate::store::DynamoDb;
+
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct Distribution {
+    /// The configuration of the routers. Each thread has a router of its own, as each instance of the
+    /// function has.
+    pub(super) router: RouterConfig,
+    /// How long a look-up may take.
+    pub(super) deadline: Duration,
+    /// The DynamoDB in which the routers look sessions up.
+    pub(super) dynamodb: DynamoDb,
+    /// The names of its tables.
+    pub(super) tables: TableNames,
+    /// The origin of the distribution itself: the stable version's.
+    pub(super) default_origin: contract::Origin,
+    /// Seconds to wait for an origin's answer, and between two parts of it.
+    pub(super) read_timeout_seconds: u64,
+    /// The secret that tells an origin that a request came through CloudFront, if there is one.
+    pub(super) origin_secret: Option<SecretString>,
+    pub(super) rng: SharedRng,
+}
+
+/// Starts it on `listener`. Errors: the listener cannot be used.
+pub(super) fn start(listener: TcpListener, distribution: Distribution) -> std::io::Result<ServerHandle> {
+    let distribution = web::Data::new(distribution);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(distribution.clone())
+            .app_data(web::Data::new(distribution.router()))
+            .app_data(web::Data::new(distribution.replicas()))
+            .app_data(web::Data::new(forward::client()))
+            .default_service(web::to(handle))
+    });
+    let server = server.shutdown_timeout(10).disable_signals().listen(listener)?.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
+}
+
+impl Distribution {
+    /// A router that knows the plan at the start, which was read a moment ago.
+    fn router(&self) -> Router {
+        let router = Router::new(self.router.clone());
+        router.adopt(self.router.bundled_plan.clone(), unix_now());
+        router
+    }
+
+    fn replicas(&self) -> Replicas {
+        let replicas = Replicas::new(vec![self.dynamodb.look_up_client()]);
+        Replicas { tables: self.tables.clone(), deadline: self.deadline, ..replicas }
+    }
+}
+
+async fn handle(
+    viewer_request: HttpRequest,
+    body: web::Payload,
+    distribution: web::Data<Distribution>,
+    router: web::Data<Router>,
+    replicas: web::Data<Replicas>,
+    client: web::Data<awc::Client>,
+) -> HttpResponse {
+    let request_id = Uuid::new_v4().simple().to_string();
+    let mut request = translate::request(&viewer_request, &request_id);
+    request.headers.set("Host", distribution.default_origin.domain.to_string());
+    let mut custom_headers = Headers::default();
+    if let Some(secret) = &distribution.origin_secret {
+        custom_headers.set(ORIGIN_VERIFY_HEADER, secret.expose_secret().to_owned());
+    }
+    let custom = CustomOrigin {
+        read_timeout: Some(distribution.read_timeout_seconds),
+        custom_headers: Some(custom_headers),
+        ..CustomOrigin::new(&distribution.default_origin)
+    };
+    request.origin = Some(Origin { custom: Some(custom), ..Origin::default() });
+
+    let decision = route(&router, &replicas, &mut request, unix_now(), &mut distribution.rng.clone()).await;
+
+    let mut response = match forward::forward(&client, request, &viewer_request, body).await {
+        Ok(response) => response,
+        Err(cause) => {
+            warn!("version {} did not answer {}: {cause}", decision.version, viewer_request.uri().path());
+            refusal(&cause)
+        }
+    };
+    let outcome = if response.status().as_u16() < 400 { "Miss from cloudfront" } else { "Error from cloudfront" };
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static(outcome));
+    headers.append(VIA, HeaderValue::from_static(translate::VIA));
+    let request_id = HeaderValue::from_str(&request_id).expect("hex digits make a header value");
+    headers.insert(HeaderName::from_static("x-amz-cf-id"), request_id);
+    response
+}
+
+/// 504 for an origin that is too slow, and 502 for one that does not answer, as
+/// [CloudFront does](https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/troubleshooting-response-errors.html).
+fn refusal(cause: &ForwardError) -> HttpResponse {
+    let (status, text) = match cause {
+        ForwardError::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "504: the origin took too long to answer\n"),
+        ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "502: the origin does not answer\n"),
+        ForwardError::BadAnswer(_) => (StatusCode::BAD_GATEWAY, "502: the function's answer cannot be used\n"),
+    };
+    HttpResponse::build(status)
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .content_type("text/plain; charset=utf-8")
+        .body(text)
+}

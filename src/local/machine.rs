@@ -1,0 +1,148 @@
+//! Everything on one machine: starts and stops all parts, in the right order.
+
+mod data_dir;
+mod embedded_dynamodb;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use stickshift_contract::{Domain, Origin, Port, Protocol, VersionCode, Weight};
+
+pub use data_dir::DataDir;
+pub use embedded_dynamodb::EmbeddedDynamoDb;
+
+use super::cloudfront::{CloudFront, CloudFrontConfig, SharedRng};
+use crate::listener::bind;
+use crate::serve::{self, RunningOrigin};
+use crate::settings::{Settings, SharedSettings};
+
+/// What to run.
+#[derive(Debug)]
+pub struct MachineConfig {
+    /// Where CloudFront listens. The versions take the ports after it. Port 0 means any free ports.
+    pub listen: SocketAddr,
+    /// Where the embedded DynamoDB listens.
+    pub dynamodb: SocketAddr,
+    /// The versions, the stable one first, with the keys that they share.
+    pub versions: Vec<Settings>,
+    /// The weights that the command line asks for.
+    pub weights: Vec<(VersionCode, Weight)>,
+    /// Where sessions are kept; `None` keeps them in memory.
+    pub data_dir: Option<DataDir>,
+    /// The random generator that draws versions for new sessions.
+    pub rng: SharedRng,
+    /// See [`CloudFrontConfig::read_timeout_seconds`].
+    pub read_timeout_seconds: u64,
+    /// See [`stickshift_contract::DEADLINE`].
+    pub edge_deadline: Duration,
+}
+
+/// All running parts.
+#[derive(Debug)]
+pub struct Machine {
+    /// What viewers connect to.
+    pub cloudfront: CloudFront,
+    /// Every version, in the order of the theme files.
+    pub versions: Vec<RunningVersion>,
+    /// The embedded DynamoDB.
+    pub dynamodb: EmbeddedDynamoDb,
+    _data_dir: Option<DataDir>,
+}
+
+/// A version that runs on this machine.
+#[derive(Debug)]
+pub struct RunningVersion {
+    /// The version's settings.
+    pub settings: Settings,
+    /// Where it listens.
+    pub address: SocketAddr,
+    origin: RunningOrigin,
+}
+
+impl Machine {
+    /// Starts all parts. Errors: a port is taken, the data cannot be used, or the weights make no plan.
+    pub async fn start(config: MachineConfig) -> Result<Self> {
+        let MachineConfig { listen, dynamodb, versions, weights, data_dir, rng, read_timeout_seconds, edge_deadline } =
+            config;
+        let Some(shared) = versions.first().map(|settings| settings.shared.clone()) else {
+            bail!("there is no version to serve")
+        };
+        check_agreement(&versions)?;
+
+        // Bind every port before anything starts: a port that is taken must not leave half of it running.
+        let listener = bind(listen, "--listen", "CloudFront")?;
+        let dynamodb_listener = bind(dynamodb, "--dynamodb", "the embedded DynamoDB")?;
+        let mut bound = Vec::new();
+        for (settings, place) in versions.into_iter().zip(1u16..) {
+            let listener = bind_version(settings.version, listen.port(), place)?;
+            bound.push((settings, listener.local_addr()?, listener));
+        }
+
+        let file = data_dir.as_ref().map(DataDir::database);
+        let dynamodb = EmbeddedDynamoDb::start(dynamodb_listener, file.as_deref(), &shared.tables).await?;
+        let origins: Result<_> =
+            bound.iter().map(|(settings, address, _)| Ok((settings.version, local_origin(*address)?))).collect();
+        let cloudfront = CloudFrontConfig {
+            origins: origins?,
+            weights,
+            shared,
+            dynamodb: dynamodb.dynamodb(),
+            rng,
+            read_timeout_seconds,
+            deadline: edge_deadline,
+            changed_by: "stickshift up",
+        };
+        let cloudfront = CloudFront::start(listener, cloudfront).await?;
+        let mut versions = Vec::new();
+        for (settings, address, listener) in bound {
+            let origin = serve::start(listener, settings.clone(), dynamodb.dynamodb())?;
+            versions.push(RunningVersion { settings, address, origin });
+        }
+        Ok(Self { cloudfront, versions, dynamodb, _data_dir: data_dir })
+    }
+
+    /// Stops all parts, beginning at the viewers' end: a part stops only when nothing needs it any more.
+    pub async fn stop(self) -> Result<()> {
+        self.cloudfront.stop().await;
+        for version in self.versions {
+            version.origin.stop().await;
+        }
+        self.dynamodb.stop().await
+    }
+}
+
+/// Binds the port of the version at `place`, counted from 1.
+fn bind_version(version: VersionCode, cloudfront_port: u16, place: u16) -> Result<TcpListener> {
+    let port = if cloudfront_port == 0 { Some(0) } else { cloudfront_port.checked_add(place) };
+    let port = port.context("there are not enough ports after the port of --listen")?;
+    let what = format!("version {version} (versions take the ports after CloudFront's)");
+    bind((Ipv4Addr::LOCALHOST, port).into(), "--listen", &what)
+}
+
+fn local_origin(address: SocketAddr) -> Result<Origin> {
+    let port = Port::new(address.port()).with_context(|| format!("an origin cannot be at {address}"))?;
+    Ok(Origin { domain: Domain::parse("localhost")?, port, protocol: Protocol::Http })
+}
+
+/// The app and the edge must read the same cookie in the same way. Errors: two versions differ.
+fn check_agreement(versions: &[Settings]) -> Result<()> {
+    for pair in versions.windows(2) {
+        let (one, other) = (&pair[0], &pair[1]);
+        if one.version == other.version {
+            bail!("two theme files have the VERSION_CODE {}: every version needs its own", one.version);
+        }
+        let shared = |settings: &Settings| {
+            let SharedSettings { cookie, plan_ttl_seconds, tables, .. } = &settings.shared;
+            (cookie.timing, cookie.accept_bare_tokens, *plan_ttl_seconds, tables.clone())
+        };
+        if shared(one) != shared(other) {
+            bail!(
+                "versions {} and {} differ in more than their theme: they share sessions and the edge, so they must agree",
+                one.version,
+                other.version
+            );
+        }
+    }
+    Ok(())
+}

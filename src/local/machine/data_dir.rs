@@ -1,0 +1,84 @@
+//! The folder that holds the embedded DynamoDB and the keys.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use rand::Rng as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use stickshift_contract::Keys;
+
+/// A data directory. While this value lives, no other process can use the directory.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// Locked. The system releases the lock when the process ends, in whichever way.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens a data directory, and makes it if it does not exist. Errors: it cannot be made, or another
+    /// process uses it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let display = path.display();
+        fs::create_dir_all(path).with_context(|| format!("could not make the data directory {display}"))?;
+        let lock_path = path.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .with_context(|| format!("could not open {}", lock_path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                lock.read_to_string(&mut holder).ok();
+                bail!(
+                    "the data directory {display} is in use by process {}: stop that process, or choose another directory with --data-dir",
+                    holder.trim()
+                );
+            }
+            Err(TryLockError::Error(cause)) => {
+                return Err(cause).with_context(|| format!("could not lock {}", lock_path.display()));
+            }
+        }
+        lock.set_len(0)?;
+        writeln!(lock, "{}", std::process::id())?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The file of the embedded DynamoDB.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("dynamodb.sqlite")
+    }
+
+    /// The keys of the receipts. They are made once and kept in a file that only its owner may read.
+    ///
+    /// Errors: the file cannot be read or written, or holds no keys.
+    pub fn keys(&self) -> Result<Keys> {
+        let path = self.path.join("keys");
+        let list = match fs::read_to_string(&path) {
+            Ok(list) => SecretString::from(list),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                let mut key = [0; 32];
+                rand::rng().fill_bytes(&mut key);
+                let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+                let key = SecretString::from(key);
+                OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&path)
+                    .and_then(|mut file| writeln!(file, "{}", key.expose_secret()))
+                    .with_context(|| format!("could not write {}", path.display()))?;
+                key
+            }
+            Err(cause) => return Err(cause).with_context(|| format!("could not read {}", path.display())),
+        };
+        Keys::parse(list.expose_secret()).with_context(|| format!("could not use the keys in {}", path.display()))
+    }
+}

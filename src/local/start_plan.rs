@@ -1,0 +1,150 @@
+//! The plan that `up` and `edge` put in force when they start.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail};
+use aws_sdk_dynamodb::Client;
+use stickshift_contract::{Origin, Plan, PlanRecord, PlannedVersion, State, VersionCode, Weight};
+
+use crate::clock::unix_now;
+use crate::store::plans::{read_plan, write_plan};
+
+/// What the command line asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StartPlan<'a> {
+    /// Where each version is served, the stable version first.
+    pub(super) origins: &'a [(VersionCode, Origin)],
+    /// The weights. A version without one keeps its weight or gets a default.
+    pub(super) weights: &'a [(VersionCode, Weight)],
+    /// The command, for the history.
+    pub(super) changed_by: &'static str,
+}
+
+/// Puts the plan in force in `table`, unless it is in force already. Returns it.
+///
+/// Errors: the weights make no plan, or the table cannot be used.
+pub(super) async fn put_in_force(client: &Client, table: &str, wanted: &StartPlan<'_>) -> Result<Plan> {
+    let in_force = read_plan(client, table).await?;
+    let plan = plan(wanted.origins, wanted.weights, in_force.as_ref())?;
+    if in_force.as_ref() != Some(&plan) {
+        let record = PlanRecord {
+            plan: plan.clone(),
+            changed_at: unix_now(),
+            changed_by: wanted.changed_by.to_owned(),
+            why: "started on one machine".to_owned(),
+        };
+        write_plan(client, table, &record).await?;
+    }
+    Ok(plan)
+}
+
+/// Makes the plan for `origins`, the stable version first.
+///
+/// If the plan in force has the same versions, it is kept and only the weights that are asked for change:
+/// what an operator has set survives a restart. Otherwise every version but the first one gets 10 percent
+/// of new sessions, and the first one gets the rest.
+///
+/// Errors: a weight names an unknown version, or the weights break a rule of the plan.
+fn plan(origins: &[(VersionCode, Origin)], weights: &[(VersionCode, Weight)], in_force: Option<&Plan>) -> Result<Plan> {
+    let codes = || origins.iter().map(|(code, _)| *code);
+    for (code, _) in weights {
+        if !codes().any(|known| known == *code) {
+            let known = codes().map(|code| code.to_string()).collect::<Vec<_>>().join(", ");
+            bail!("--weight names version {code}, but there are versions {known}");
+        }
+    }
+    let kept = in_force.filter(|plan| plan.versions().keys().copied().eq(codes().collect::<BTreeSet<_>>()));
+    let Some(&(first, _)) = origins.first() else { bail!("there is no version to serve") };
+    let stable = kept.map_or(first, Plan::stable);
+    let asked = |code| weights.iter().rev().find(|(asked, _)| *asked == code).map(|(_, weight)| *weight);
+    let mut versions: BTreeMap<VersionCode, PlannedVersion> = origins
+        .iter()
+        .map(|(code, origin)| {
+            let tenth = PlannedVersion {
+                origin: origin.clone(),
+                weight: Weight::from_basis_points(1000).expect("10 percent is a weight"),
+                state: State::Live,
+                until: None,
+                withdrawn_at: None,
+            };
+            let mut planned = kept.and_then(|plan| plan.versions().get(code)).cloned().unwrap_or(tenth);
+            planned.origin = origin.clone();
+            planned.weight = asked(*code).unwrap_or(planned.weight);
+            (*code, planned)
+        })
+        .collect();
+    // Without weights on the command line, a plan that is kept has a whole set of weights already.
+    if asked(stable).is_none() && (kept.is_none() || !weights.is_empty()) {
+        let others: u32 = versions
+            .iter()
+            .filter(|(code, planned)| **code != stable && planned.state == State::Live)
+            .map(|(_, planned)| u32::from(planned.weight.basis_points()))
+            .sum();
+        let rest = u16::try_from(others).ok().and_then(|others| Weight::ALL.basis_points().checked_sub(others));
+        let rest = rest.context("the weights add up to more than 100 percent: lower them with --weight")?;
+        let stable = versions.get_mut(&stable).context("the stable version has no origin")?;
+        stable.weight = Weight::from_basis_points(rest).expect("a part of all is a weight");
+    }
+    let plan = |revision, versions| Plan::new(revision, stable, versions).context("the weights make no plan");
+    match in_force {
+        Some(in_force) if *in_force.versions() == versions && in_force.stable() == stable => Ok(in_force.clone()),
+        Some(in_force) => plan(in_force.revision() + 1, versions),
+        None => plan(1, versions),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stickshift_contract::{Domain, Port, Protocol};
+
+    use super::*;
+
+    fn code(text: &str) -> VersionCode {
+        VersionCode::parse(text).expect("a code")
+    }
+
+    fn percent(text: &str) -> Weight {
+        Weight::parse_percent(text).expect("a weight")
+    }
+
+    fn origins(codes: &[&str]) -> Vec<(VersionCode, Origin)> {
+        let (domain, port) = (Domain::parse("localhost").expect("a name"), Port::new(8081).expect("a port"));
+        let origin = Origin { domain, port, protocol: Protocol::Http };
+        codes.iter().map(|text| (code(text), origin.clone())).collect()
+    }
+
+    fn weights(plan: &Plan) -> Vec<String> {
+        plan.versions().values().map(|planned| planned.weight.to_string()).collect()
+    }
+
+    #[test]
+    fn the_first_version_gets_what_the_others_leave() {
+        assert_eq!(weights(&plan(&origins(&["1"]), &[], None).expect("one")), ["100.00"]);
+        assert_eq!(weights(&plan(&origins(&["1", "2"]), &[], None).expect("two")), ["90.00", "10.00"]);
+        assert_eq!(weights(&plan(&origins(&["1", "2", "3"]), &[], None).expect("three")), ["80.00", "10.00", "10.00"]);
+        let asked = [(code("2"), percent("0.25"))];
+        assert_eq!(weights(&plan(&origins(&["1", "2"]), &asked, None).expect("asked")), ["99.75", "0.25"]);
+    }
+
+    #[test]
+    fn a_restart_keeps_the_plan_in_force_unless_a_weight_is_asked_for() {
+        let first = plan(&origins(&["1", "2"]), &[(code("2"), percent("40"))], None).expect("first");
+        let again = plan(&origins(&["1", "2"]), &[], Some(&first)).expect("again");
+        assert_eq!(again, first);
+        let changed = plan(&origins(&["1", "2"]), &[(code("2"), percent("5"))], Some(&first)).expect("changed");
+        assert_eq!((weights(&changed), changed.revision()), (vec!["95.00".to_owned(), "5.00".to_owned()], 2));
+        let third = plan(&origins(&["1", "2", "3"]), &[], Some(&changed)).expect("a third theme file");
+        assert_eq!((weights(&third)[0].as_str(), third.revision()), ("80.00", 3));
+    }
+
+    #[test]
+    fn weights_that_make_no_plan_are_refused_with_the_rule() {
+        let refused = |codes: &[&str], asked: &[(&str, &str)]| {
+            let asked: Vec<_> = asked.iter().map(|(version, weight)| (code(version), percent(weight))).collect();
+            format!("{:#}", plan(&origins(codes), &asked, None).expect_err("must be refused"))
+        };
+        assert_eq!(refused(&["1", "2"], &[("7", "10")]), "--weight names version 7, but there are versions 1, 2");
+        assert!(refused(&["1", "2"], &[("1", "50"), ("2", "20")]).contains("add up to 70.00 percent"));
+        assert!(refused(&["1", "2", "3"], &[("2", "60"), ("3", "60")]).contains("more than 100 percent"));
+    }
+}

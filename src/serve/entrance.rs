@@ -1,0 +1,73 @@
+//! What happens to every request: the check of the origin secret, the counters, and one log line for a
+//! failure.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderValue;
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use log::error;
+use secrecy::{ExposeSecret as _, SecretString};
+use stickshift_contract::ORIGIN_VERIFY_HEADER;
+use subtle::ConstantTimeEq as _;
+
+use super::answers::plain;
+use super::edge_headers::{request_id, route};
+use super::metrics::Metrics;
+
+/// What all requests to one origin share.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    metrics: web::Data<Metrics>,
+    origin_secret: Option<SecretString>,
+    is_closing: AtomicBool,
+}
+
+/// The middleware.
+pub(super) async fn enter(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let begin = Instant::now();
+    let entrance = request.app_data::<web::Data<Entrance>>().expect("`start` sets it").clone();
+    let route = route(request.request());
+    let mut response = if entrance.admits(&request) {
+        next.call(request).await?.map_into_left_body()
+    } else {
+        let refusal = plain(StatusCode::FORBIDDEN).body("403: this origin answers its CDN only\n");
+        request.into_response(refusal).map_into_right_body()
+    };
+    if entrance.is_closing.load(Ordering::Relaxed) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    if let Some(cause) = response.response().error().filter(|_| response.status().is_server_error()) {
+        error!("request {} failed: {cause}", request_id(response.request()));
+    }
+    entrance.metrics.note_request(route, response.status().as_u16(), begin.elapsed());
+    Ok(response)
+}
+
+impl Entrance {
+    pub(super) fn new(metrics: web::Data<Metrics>, origin_secret: Option<SecretString>) -> Self {
+        Self { metrics, origin_secret, is_closing: AtomicBool::new(false) }
+    }
+
+    /// From now on, every response asks its client to close the connection.
+    pub(super) fn close_connections(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request knows the origin secret, or does not need it.
+    fn admits(&self, request: &ServiceRequest) -> bool {
+        let Some(secret) = &self.origin_secret else { return true };
+        if matches!(request.path(), "/healthz" | "/readyz") {
+            return true;
+        }
+        let presented = request.headers().get(ORIGIN_VERIFY_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
+        bool::from(presented.ct_eq(secret.expose_secret().as_bytes()))
+    }
+}

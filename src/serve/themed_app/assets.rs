@@ -1,0 +1,64 @@
+//! What pages load. A browser may keep the assets for ever, because a new version has other paths:
+//! `/_v/<version>/…`.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use stickshift_contract::VersionCode;
+
+use super::page::{self, PageError, Pages};
+use crate::serve::answers::answer;
+use crate::theme::Theme;
+
+/// The assets of one version, rendered at the start.
+#[derive(Debug)]
+pub(super) struct Assets {
+    version: VersionCode,
+    style: Bytes,
+    icon: Bytes,
+}
+
+const COUNTDOWN: &[u8] = include_bytes!("../../../assets/countdown.js");
+
+// Nothing is escaped: a `Theme` holds no value that could break out.
+#[derive(Template)]
+#[template(path = "theme.css", escape = "none")]
+struct Style<'a> {
+    theme: &'a Theme,
+}
+
+#[derive(Template)]
+#[template(path = "icon.svg")]
+struct Icon<'a> {
+    theme: &'a Theme,
+}
+
+impl Assets {
+    pub(super) fn new(version: VersionCode, theme: &Theme) -> Self {
+        let style = Style { theme }.render().expect("writing to a String cannot fail");
+        let icon = Icon { theme }.render().expect("writing to a String cannot fail");
+        Self { version, style: style.into(), icon: icon.into() }
+    }
+}
+
+/// `/_v/<version>/<file>`
+pub(super) async fn asset(
+    request: HttpRequest,
+    assets: web::Data<Assets>,
+    pages: web::Data<Pages>,
+) -> Result<HttpResponse, PageError> {
+    let path = request.match_info();
+    let (content_type, body) = match (path.query("version"), path.query("file")) {
+        (version, _) if version != assets.version.as_str() => return page::not_found(pages).await,
+        (_, "theme.css") => ("text/css; charset=utf-8", assets.style.clone()),
+        (_, "icon.svg") => ("image/svg+xml", assets.icon.clone()),
+        (_, "countdown.js") => ("text/javascript; charset=utf-8", Bytes::from_static(COUNTDOWN)),
+        _ => return page::not_found(pages).await,
+    };
+    Ok(answer(StatusCode::OK)
+        .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .content_type(content_type)
+        .body(body))
+}

@@ -1,0 +1,107 @@
+//! The page, which shows the viewer's session.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError, web};
+use askama::Template;
+use chrono::{DateTime, SecondsFormat};
+use stickshift_contract::{Route, VersionCode};
+use stickshift_session::Session;
+
+use crate::serve::answers::{answer, error_page, plain};
+use crate::serve::edge_headers::route;
+use crate::theme::Theme;
+
+/// What all pages of one version have in common.
+#[derive(Debug)]
+pub(super) struct Pages {
+    pub(super) version: VersionCode,
+    pub(super) theme: Theme,
+    /// How long a session goes on after its last visit.
+    pub(super) session_seconds: u64,
+}
+
+/// The page could not be rendered. The viewer gets the error page, the log gets the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("could not render the page: {0}")]
+pub(super) struct PageError(#[from] askama::Error);
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    version: VersionCode,
+    theme: &'a Theme,
+    session: Session,
+    /// How long the session goes on if the viewer does not come back. Every view begins it anew.
+    remaining_seconds: u64,
+    reason: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "not_found.html")]
+struct NotFound<'a> {
+    version: VersionCode,
+    theme: &'a Theme,
+}
+
+/// `/`
+pub(super) async fn page(
+    request: HttpRequest,
+    session: web::ReqData<Session>,
+    pages: web::Data<Pages>,
+) -> Result<HttpResponse, PageError> {
+    let Pages { version, ref theme, session_seconds } = **pages;
+    let reason = in_words(route(&request));
+    let page = Page { version, theme, session: *session, remaining_seconds: session_seconds, reason };
+    Ok(html(StatusCode::OK).body(page.render()?))
+}
+
+/// Every path that the app does not have.
+pub(super) async fn not_found(pages: web::Data<Pages>) -> Result<HttpResponse, PageError> {
+    let page = NotFound { version: pages.version, theme: &pages.theme };
+    Ok(html(StatusCode::NOT_FOUND).body(page.render()?))
+}
+
+/// Every method that the page does not take.
+pub(super) async fn method_not_allowed() -> HttpResponse {
+    plain(StatusCode::METHOD_NOT_ALLOWED)
+        .insert_header((ALLOW, "GET, HEAD"))
+        .body("405: this page takes GET and HEAD\n")
+}
+
+/// CloudFront must neither cache a page nor answer two waiting viewers with one response.
+fn html(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = answer(status);
+    response
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-store")))
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
+    response
+}
+
+/// The only one of chrono's formats that is not parsed on every call. Parsing showed up in the page's
+/// profile.
+fn rfc_3339(unix_seconds: u64) -> String {
+    let time = DateTime::from_timestamp(unix_seconds.cast_signed(), 0).unwrap_or_default();
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// The edge's reason in words for viewers.
+fn in_words(route: Option<Route>) -> &'static str {
+    match route {
+        None => "straight to this origin, past the edge",
+        Some(Route::Asset) => "asset: the address names this version",
+        Some(Route::Receipt) => "receipt: your cookie proves a recent visit to this version",
+        Some(Route::Record) => "record: the sessions table has you on this version",
+        Some(Route::Hint) => "hint: your cookie names this version, and the sessions table could not tell better",
+        Some(Route::Bot) => "bot: crawlers and monitors see the stable version",
+        Some(Route::Roll) => "roll: you came without a session, and this version was drawn for you by weight",
+        Some(Route::Moved) => "moved: the version you were on serves nobody any more",
+        Some(Route::Fallback) => "fallback: the edge could not decide and chose the stable version",
+    }
+}
+
+impl ResponseError for PageError {
+    fn error_response(&self) -> HttpResponse {
+        error_page()
+    }
+}

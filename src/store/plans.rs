@@ -1,0 +1,85 @@
+//! The plan in force and the history of plans, in the table of plans.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::types::builders::PutBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, PlanRecord, ROLLOUT_SCHEMA, plan_history_key};
+
+/// What can go wrong with the plan in its table.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanStoreError {
+    /// The plan in force changed between the read and the write.
+    #[error("the plan is no longer at revision {0}: somebody has changed it; read it and try again")]
+    Conflict(u64),
+    /// The stored item is not a plan that this release can read.
+    #[error("the plan in the table of plans cannot be used: {0}")]
+    Unreadable(#[source] serde_dynamo::Error),
+    /// DynamoDB did not answer, or refused.
+    #[error("could not reach the table of plans: {}", DisplayErrorContext(.0))]
+    Store(#[source] Box<aws_sdk_dynamodb::Error>),
+}
+
+impl PlanStoreError {
+    fn store(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
+        Self::Store(Box::new(cause.into()))
+    }
+}
+
+/// Reads the plan in force in `table`; `None` if there is none. Errors: [`PlanStoreError`].
+pub async fn read_plan(client: &Client, table: &str) -> Result<Option<Plan>, PlanStoreError> {
+    let [hash_key, range_key] = plan_key(PLAN_IN_FORCE);
+    let call = client
+        .get_item()
+        .table_name(table)
+        .key(hash_key.0, hash_key.1)
+        .key(range_key.0, range_key.1)
+        .consistent_read(true);
+    let item = call.send().await.map_err(PlanStoreError::store)?.item;
+    item.map(serde_dynamo::from_item).transpose().map_err(PlanStoreError::Unreadable)
+}
+
+/// Puts a plan in force in `table` and into the history there, in one transaction. The plan in force must
+/// have the revision before.
+///
+/// Errors: [`PlanStoreError::Conflict`] if it has another one.
+pub async fn write_plan(client: &Client, table: &str, record: &PlanRecord) -> Result<(), PlanStoreError> {
+    let revision = record.plan.revision();
+    let before = revision.saturating_sub(1);
+    let put = |sort_key: &str| {
+        let item: std::collections::HashMap<_, _> =
+            serde_dynamo::to_item(record).expect("an item can hold every value of a plan");
+        let [hash_key, range_key] = plan_key(sort_key);
+        Put::builder()
+            .table_name(table)
+            .set_item(Some(item))
+            .item(hash_key.0, hash_key.1)
+            .item(range_key.0, range_key.1)
+            .expression_attribute_names("#pk", ROLLOUT_SCHEMA.hash_key)
+    };
+    let in_force = put(PLAN_IN_FORCE)
+        .condition_expression("attribute_not_exists(#pk) OR #revision = :before")
+        .expression_attribute_names("#revision", "revision")
+        .expression_attribute_values(":before", AttributeValue::N(before.to_string()));
+    let history = put(&plan_history_key(revision)).condition_expression("attribute_not_exists(#pk)");
+    let write = |put: PutBuilder| {
+        TransactWriteItem::builder().put(put.build().expect("the table and the item are set")).build()
+    };
+    let call = client.transact_write_items().transact_items(write(in_force)).transact_items(write(history));
+    match call.send().await {
+        Ok(_) => Ok(()),
+        Err(cause) => match aws_sdk_dynamodb::Error::from(cause) {
+            aws_sdk_dynamodb::Error::TransactionCanceledException(_) => Err(PlanStoreError::Conflict(before)),
+            cause => Err(PlanStoreError::store(cause)),
+        },
+    }
+}
+
+/// The key of a plan: names and values of both attributes.
+fn plan_key(sort_key: &str) -> [(&'static str, AttributeValue); 2] {
+    let range_key = ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key");
+    [
+        (ROLLOUT_SCHEMA.hash_key, AttributeValue::S(PLAN_PARTITION.to_owned())),
+        (range_key, AttributeValue::S(sort_key.to_owned())),
+    ]
+}
