@@ -1,15 +1,17 @@
-# One image for one version of the app: docker build --build-arg VERSION=version2 --tag stickshift:2.0 .
-# For EC2's Graviton instances: --platform linux/arm64. For the edge of compose.yaml: --target edge.
+# One image for one version of the app:
+#   docker build --build-arg VERSION=version2 --tag stickshift:2.0 .
+# For EC2's Graviton instances add --platform linux/arm64. For the edge of compose.yaml add --target edge.
 #
-# Base images are arguments, for mirrors and other tastes. The runtime's takes glibc, libgcc_s and root certificates.
+# The base images are arguments, so that a mirror can take their place. The runtime image needs glibc,
+# libgcc_s and root certificates.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-# The compiler is this machine's, whatever it compiles for: emulated, it would take an hour.
-FROM --platform=${BUILDPLATFORM} ${RUST_IMAGE} AS source
+# The compiler always runs on this machine's own processor. Under emulation the build would take an hour.
+FROM --platform=${BUILDPLATFORM} ${RUST_IMAGE} AS build
 ARG BUILDARCH
 ARG TARGETARCH
-ENV CARGO_PROFILE_RELEASE_STRIP=symbols \
+ENV CARGO_PROFILE_DIST_STRIP=symbols \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc
 RUN case ${TARGETARCH} in \
@@ -24,43 +26,35 @@ RUN case ${TARGETARCH} in \
     fi
 WORKDIR /build
 COPY . .
-
-# Without the default features: no embedded DynamoDB in production, and no CloudFront. Dependencies stay compiled in the
-# cache mount when sources change.
-FROM source AS build
+# Without the default features: production has no embedded DynamoDB. The cache mount keeps compiled
+# dependencies when the sources change.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
-    cargo build --release --locked --no-default-features --package stickshift --target $(cat /build.target) \
-    && cp target/$(cat /build.target)/release/stickshift /stickshift
-
-FROM source AS build-edge
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
-    cargo build --release --locked --no-default-features --features edge --package stickshift --target $(cat /build.target) \
-    && cp target/$(cat /build.target)/release/stickshift /stickshift
+    cargo build --profile dist --locked --no-default-features --package stickshift --target $(cat /build.target) \
+    && cp target/$(cat /build.target)/dist/stickshift /stickshift
 
 FROM ${RUNTIME_IMAGE} AS runtime
-# The commit it is built from.
+# The commit that the image is built from.
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Stickshift" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.revision="${REVISION}"
-# Nobody, by number, so that an orchestrator can see that it is not root.
+COPY --from=build /stickshift /usr/local/bin/stickshift
+# The user is a number, so that an orchestrator can see that it is not root.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/stickshift"]
 
 FROM runtime AS edge
 LABEL org.opencontainers.image.description="The edge for one machine: a CloudFront that sticks sessions and rolls new ones"
-COPY --from=build-edge /stickshift /usr/local/bin/stickshift
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
   CMD ["/usr/local/bin/stickshift", "health", "--url", "http://127.0.0.1:8080/healthz"]
 CMD ["edge", "--help"]
 
 FROM runtime AS version
-# Which file of themes/ is the version, without its ending.
+# The version: a file of themes/, without its ending.
 ARG VERSION=version1
 LABEL org.opencontainers.image.description="One version of a web app whose sessions stick, served behind CloudFront" \
       org.opencontainers.image.version="${VERSION}"
-COPY --from=build /stickshift /usr/local/bin/stickshift
 COPY themes/${VERSION}.toml /etc/stickshift/theme.toml
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s CMD ["/usr/local/bin/stickshift", "health"]

@@ -32,7 +32,7 @@ SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 def run(rounds):
     for tool, package in {"npm": None, "node": "nodejs", "openssl": None, "stunnel4": None, "zip": None, "unzip": None}.items():
         need(tool, package)
-    subprocess.run(["cargo", "build", "--release", "-p", "stickshift"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--profile", "dist", "-p", "stickshift"], cwd=ROOT, check=True)
     subprocess.run([ROOT / "edge/lambda/bundle"], check=True, stdout=subprocess.DEVNULL)
     packages = javascript_packages()
     python = python_with_article()
@@ -128,7 +128,8 @@ class Viewer:
         self.token = secrets.token_hex(20)
         self.touched = int(time.time()) - 90
         item = {"token": {"S": self.token}, "version": {"S": "2"}, "expiration": {"N": str(self.touched + 720)},
-                "started": {"N": str(self.touched)}, "touched": {"N": str(self.touched)}}
+                "started": {"N": str(self.touched)}, "touched": {"N": str(self.touched)},
+                "revision": {"N": "1"}, "placement": {"S": "drawn"}}
         dynamodb("PutItem", {"TableName": "SessionsTable", "Item": item})
 
     def event(self, peer, reason):
@@ -146,7 +147,7 @@ class Viewer:
         return event
 
     def receipt(self, touched):
-        signed = f"{self.token}.2.{self.touched}.{touched}"
+        signed = f"{self.token}.2.1d.{self.touched}.{touched}"
         return f"{signed}.{hmac.digest(self.key.encode(), signed.encode(), 'sha256')[:16].hex()}"
 
 

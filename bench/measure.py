@@ -57,9 +57,10 @@ def start_stickshift(running, folder):
     The local CloudFront has port 18080. The versions have the ports after it. The DynamoDB has the
     address `DYNAMODB`.
     """
-    up = start(running, [TARGET / "release/stickshift", "--listen", "127.0.0.1:18080", "--dynamodb", DYNAMODB,
+    up = start(running, [TARGET / "dist/stickshift", "--listen", "127.0.0.1:18080", "--dynamodb", DYNAMODB,
                          "--data-dir", folder, "--themes", ROOT / "themes"])
     wait_for_port("127.0.0.1:18081", up)
+    return up
 
 
 def wait_for_port(address, process):

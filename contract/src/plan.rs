@@ -46,8 +46,7 @@ use crate::weight::Weight;
 /// # let plan: stickshift_contract::Plan = serde_json::from_str(text).unwrap();
 /// # assert_eq!(plan.revision(), 7);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "stored::StoredPlan", into = "stored::StoredPlan")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     revision: u64,
     stable: VersionCode,

@@ -1,8 +1,6 @@
 //! When a write to a session's item may happen: no write may steal a session from another version.
 
-use stickshift_contract::SessionItem;
-
-use crate::write::Write;
+use stickshift_contract::{Receipt, SessionItem};
 
 /// The condition of a write, in two notations that mean the same: an expression for DynamoDB and a
 /// function for the simulator. A test compares them against the embedded DynamoDB.
@@ -22,7 +20,7 @@ pub enum Guard {
 
 impl Guard {
     /// The [condition expression](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html),
-    /// with the names and values of [`Write`]; `None` for a write without a condition.
+    /// with the names and values of [`Write`](crate::Write); `None` for a write without a condition.
     pub fn expression(self) -> Option<&'static str> {
         match self {
             Self::Begin | Self::Move => None,
@@ -33,14 +31,14 @@ impl Guard {
         }
     }
 
-    /// Whether the table accepts `write` when it holds `stored` for the token.
-    pub fn admits(self, stored: Option<&SessionItem>, write: &Write) -> bool {
-        let is_live = stored.is_some_and(|item| item.is_live(write.receipt.touched));
+    /// Whether the table accepts the write of `receipt` when it holds `stored` for the token.
+    pub fn admits(self, stored: Option<&SessionItem>, receipt: &Receipt) -> bool {
+        let is_live = stored.is_some_and(|item| item.is_live(receipt.touched));
         let version = stored.and_then(|item| item.version);
         match self {
             Self::Begin | Self::Move => true,
-            Self::Renew => !is_live || version.is_none_or(|version| version == write.receipt.version),
-            Self::RenewByToken => is_live && version == Some(write.receipt.version),
+            Self::Renew => !is_live || version.is_none_or(|version| version == receipt.version),
+            Self::RenewByToken => is_live && version == Some(receipt.version),
             Self::MoveByToken => is_live,
         }
     }

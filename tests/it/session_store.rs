@@ -71,7 +71,7 @@ async fn expressions_admit_and_write_what_the_functions_say() {
         }
         let written = store.write(&write).await.expect("an answer");
         let after = stored_session(&client, token(1)).await;
-        if write.guard.admits(stored.as_ref(), &write) {
+        if write.guard.admits(stored.as_ref(), &write.receipt) {
             let expected = write.apply(stored.as_ref());
             let done = Written::Done { started: expected.started, placed: expected.placed() };
             assert_eq!((written, after), (done, Some(expected)), "{write:?} over {stored:?}");

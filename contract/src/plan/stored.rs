@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Plan, PlanError, PlannedVersion};
+use super::{Plan, PlannedVersion};
 use crate::version::VersionCode;
 
 /// The format of plans that this release reads and writes; `docs/formats.md` tells how to change it.
 pub const PLAN_FORMAT: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredPlan {
+struct StoredPlan {
     /// A plan without a format was written before formats had numbers. It has the fields of format 1.
     #[serde(default = "first_format", deserialize_with = "known_format")]
     format: u64,
@@ -25,18 +25,17 @@ pub(super) struct StoredPlan {
     versions: BTreeMap<VersionCode, PlannedVersion>,
 }
 
-impl TryFrom<StoredPlan> for Plan {
-    type Error = PlanError;
-
-    fn try_from(stored: StoredPlan) -> Result<Self, Self::Error> {
-        Self::new(stored.revision, stored.stable, stored.versions)
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let StoredPlan { revision, stable, versions, .. } = StoredPlan::deserialize(deserializer)?;
+        Self::new(revision, stable, versions).map_err(D::Error::custom)
     }
 }
 
-impl From<Plan> for StoredPlan {
-    fn from(plan: Plan) -> Self {
-        let Plan { revision, stable, versions } = plan;
-        Self { format: PLAN_FORMAT, revision, stable, versions }
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { revision, stable, versions } = self.clone();
+        StoredPlan { format: PLAN_FORMAT, revision, stable, versions }.serialize(serializer)
     }
 }
 

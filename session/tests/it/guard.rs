@@ -30,7 +30,7 @@ fn guards_admit_a_write_of_version_1_over_these_items() {
     ] {
         let names: Vec<&str> = stored
             .iter()
-            .filter(|(_, item)| guard.admits(item.as_ref(), &write(guard)))
+            .filter(|(_, item)| guard.admits(item.as_ref(), &write(guard).receipt))
             .map(|(name, _)| *name)
             .collect();
         assert_eq!(names.join(", "), admitted, "{guard:?}");
