@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use stickshift_contract::{Keys, Placed, Plan, Receipt, SessionCookie, Timing, Token, VersionCode};
+use stickshift_contract::{Keys, Placed, Plan, Receipt, SessionCookie, Token, VersionCode};
 use stickshift_edge::{Event, Incoming, PlanSource, Request, StoredSession, decide};
 
 const NOW: u64 = 1_710_000_042;
@@ -34,7 +34,7 @@ fn route(criterion: &mut Criterion) {
     };
     let returning = request(Some(format!("theme=dark; sessiontoken={}; lang=en", keys.sign(&receipt))));
     let new = request(None);
-    let cookie = SessionCookie { keys: Some(keys.clone()), accept_bare_tokens: false, timing: Timing::default() };
+    let cookie = SessionCookie::new(Some(keys.clone()));
     let plan: Plan = serde_json::from_str(
         r#"{ "revision": 1, "stable": "1", "versions": {
             "1": { "origin": { "domain": "a.example.org", "port": 80, "protocol": "http" },
@@ -45,7 +45,14 @@ fn route(criterion: &mut Criterion) {
     .expect("a plan");
     let mut decision = |request: &Request| {
         let incoming = Incoming::read(request, &cookie, NOW);
-        decide(&incoming, &StoredSession::Unanswered, PlanSource::Table(&plan), &cookie.timing, NOW, &mut rng)
+        decide(
+            &incoming,
+            &StoredSession::Unasked,
+            PlanSource::Table { plan: &plan, is_fresh: true },
+            &cookie.timing,
+            NOW,
+            &mut rng,
+        )
     };
     criterion.bench_function("route by receipt", |bencher| bencher.iter(|| decision(black_box(&returning))));
     criterion.bench_function("route by roll", |bencher| bencher.iter(|| decision(black_box(&new))));

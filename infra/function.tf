@@ -13,7 +13,9 @@ data "external" "bundle" {
       deadline_milliseconds    = var.settings.deadline_milliseconds
       keep_viewer_host         = var.settings.keep_viewer_host
       plan = {
-        stable = var.stable
+        format   = 1
+        revision = 0
+        stable   = var.stable
         versions = {
           for code, version in local.first_plan : code => {
             origin              = { domain = version.domain, port = local.port, protocol = "http" }

@@ -85,10 +85,13 @@ variable "settings" {
   description = "Settings of the versions and the function (see docs/settings.md). The last three are for the function only (see docs/lambda-at-edge.md)."
   type = object({
     session_seconds          = optional(number, 600)
+    session_max_seconds      = optional(number, 0)
     touch_interval_seconds   = optional(number, 60)
     trust_window_seconds     = optional(number, 60)
     clock_allowance_seconds  = optional(number, 60)
     accept_bare_tokens       = optional(bool, false)
+    accept_unprefixed_cookie = optional(bool, false)
+    same_site                = optional(string, "lax")
     plan_ttl_seconds         = optional(number, 5)
     hedge_delay_milliseconds = optional(number, 60)
     deadline_milliseconds    = optional(number, 250)

@@ -7,6 +7,8 @@
 pub mod clock;
 pub mod listener;
 pub mod local;
+pub mod loopback;
+pub mod minute_log;
 pub mod serve;
 pub mod settings;
 pub mod store;

@@ -1,14 +1,13 @@
 //! An origin: one version of the app over HTTP.
 //!
-//! A request passes `entrance`. A request for the page then passes `session_layer`, which gives it its
-//! session, and reaches `themed_app`. `health` answers monitors.
+//! A request passes `entrance` and then `session_layer`, which gives it its session, and reaches
+//! `themed_app`. `health` answers monitors on a listener of its own.
 
 mod answers;
 mod edge_headers;
 mod entrance;
 mod health;
 mod metrics;
-mod outage;
 mod session_layer;
 mod themed_app;
 
@@ -23,14 +22,23 @@ use crate::store::DynamoDb;
 use crate::store::sessions::SessionStore;
 use entrance::Entrance;
 use metrics::Metrics;
-use outage::Outage;
-use session_layer::SessionLayer;
+use session_layer::{SessionLayer, SessionLogs, give_session};
 use themed_app::ThemedApp;
+
+/// What an origin listens on.
+#[derive(Debug)]
+pub struct OriginListeners {
+    /// For viewers, through CloudFront.
+    pub public: TcpListener,
+    /// For monitors.
+    pub admin: TcpListener,
+}
 
 /// A running origin.
 #[derive(Debug)]
 pub struct RunningOrigin {
-    handle: ServerHandle,
+    public: ServerHandle,
+    admin: ServerHandle,
     entrance: web::Data<Entrance>,
 }
 
@@ -47,30 +55,30 @@ impl RunningOrigin {
 
     /// Stops: it accepts no more connections, and requests in progress have 10 s to finish.
     pub async fn stop(self) {
-        self.handle.stop(true).await;
+        self.public.stop(true).await;
+        self.admin.stop(true).await;
     }
 }
 
-/// Serves a version on `listener`, on threads of its own, until it is stopped. Errors: the listener cannot
-/// be used.
-pub fn start(listener: TcpListener, settings: Settings, dynamodb: DynamoDb) -> std::io::Result<RunningOrigin> {
+/// Serves a version, on threads of its own, until it is stopped. Errors: a listener cannot be used.
+pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb) -> std::io::Result<RunningOrigin> {
     let Settings { version, theme, shared } = settings;
     let metrics = web::Data::new(Metrics::new(version));
-    let outage = web::Data::new(Outage::default());
+    let logs = web::Data::new(SessionLogs::default());
     let entrance = web::Data::new(Entrance::new(metrics.clone(), shared.origin_secret));
     let app = ThemedApp::new(version, theme, shared.cookie.timing.session_seconds);
+    let table = shared.tables.sessions;
+    let admin = health::start(listeners.admin, metrics.clone(), dynamodb.clone(), table.clone())?;
     let entrance_of_thread = entrance.clone();
     let server = HttpServer::new(move || {
-        let store = SessionStore::new(dynamodb.client(), shared.tables.sessions.clone());
-        let sessions = SessionLayer::new(version, &shared.cookie, store.clone(), metrics.clone(), outage.clone());
+        let store = SessionStore::new(dynamodb.client(), table.clone());
+        let sessions = SessionLayer::new(version, &shared.cookie, store, metrics.clone(), logs.clone());
         App::new()
             .app_data(entrance_of_thread.clone())
-            .app_data(metrics.clone())
-            .app_data(web::Data::new(store))
             .app_data(web::Data::new(sessions))
             .wrap(middleware::from_fn(entrance::enter))
-            .configure(health::routes)
-            .configure(|config| app.routes(config))
+            .service(health::alive_resource())
+            .service(web::scope("").wrap(middleware::from_fn(give_session)).configure(|config| app.routes(config)))
     });
     let server = server
         // CloudFront keeps its connections for 5 s, 60 s at most. The origin must keep them longer, or
@@ -78,9 +86,9 @@ pub fn start(listener: TcpListener, settings: Settings, dynamodb: DynamoDb) -> s
         .keep_alive(Duration::from_secs(75))
         .shutdown_timeout(10)
         .disable_signals()
-        .listen(listener)?
+        .listen(listeners.public)?
         .run();
-    let handle = server.handle();
+    let public = server.handle();
     actix_web::rt::spawn(server);
-    Ok(RunningOrigin { handle, entrance })
+    Ok(RunningOrigin { public, admin, entrance })
 }

@@ -11,8 +11,8 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Va
 use secrecy::SecretString;
 use serde::Deserialize;
 use stickshift_contract::{
-    CLOCK_ALLOWANCE, Interval, Keys, PLAN_TTL, SESSION, SessionCookie, Setting, TOUCH_INTERVAL, TRUST_WINDOW,
-    TableNames, Timing, VersionCode,
+    CLOCK_ALLOWANCE, Interval, Keys, PLAN_TTL, SESSION, SESSION_MAX, SessionCookie, Setting, TOUCH_INTERVAL,
+    TRUST_WINDOW, TableNames, Timing, VersionCode,
 };
 
 use crate::theme::Theme;
@@ -60,12 +60,15 @@ pub fn app_settings() -> Vec<Setting> {
             "Font names separated by commas: letters, digits, spaces, `_` and `-`. Required.",
         ),
         Setting::interval(&SESSION),
+        Setting::interval(&SESSION_MAX),
         Setting::interval(&TOUCH_INTERVAL),
         Setting::interval(&TRUST_WINDOW),
         Setting::interval(&CLOCK_ALLOWANCE),
         Setting::interval(&PLAN_TTL),
         Setting::keys(),
         Setting::accept_bare_tokens(),
+        Setting::accept_unprefixed_cookie(),
+        Setting::same_site(),
         Setting::secret(
             "origin_secret",
             "The value that the `x-origin-verify` header must have. Without this setting, every request is served.",
@@ -125,6 +128,9 @@ impl<'a> Values<'a> {
         let mut variables = Map::new();
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            if is_service_link(name) {
+                continue;
+            }
             let value = value.to_str().with_context(|| format!("{name} in the environment: its value is not UTF-8"))?;
             variables.insert(name.to_owned(), value.to_owned());
         }
@@ -146,8 +152,11 @@ impl<'a> Values<'a> {
         let settings = app_settings();
         for name in file.keys().chain(self.environment.keys()) {
             let Some(setting) = settings.iter().find(|setting| setting.name == *name) else {
-                let known: Vec<_> = settings.iter().map(|setting| setting.name.to_uppercase()).collect();
-                bail!("{}: there is no such setting; there are {}", self.place(name), known.join(", "));
+                let nearest = settings
+                    .iter()
+                    .max_by(|a, b| strsim::jaro_winkler(a.name, name).total_cmp(&strsim::jaro_winkler(b.name, name)));
+                let nearest = nearest.map_or_else(String::new, |setting| setting.name.to_uppercase());
+                bail!("{}: there is no such setting; the nearest name is {nearest}", self.place(name));
             };
             if let Some(path) = self.theme_file.filter(|_| setting.is_secret && file.contains_key(name)) {
                 let name = name.to_uppercase();
@@ -184,6 +193,7 @@ impl<'a> Values<'a> {
     fn shared(&self) -> Result<SharedSettings> {
         let timing = Timing {
             session_seconds: self.interval(&SESSION)?,
+            session_max_seconds: self.interval(&SESSION_MAX)?,
             touch_interval_seconds: self.interval(&TOUCH_INTERVAL)?,
             trust_window_seconds: self.interval(&TRUST_WINDOW)?,
             clock_allowance_seconds: self.interval(&CLOCK_ALLOWANCE)?,
@@ -199,13 +209,14 @@ impl<'a> Values<'a> {
         }
         let tables = TableNames { sessions: self.text("sessions_table")?, rollout: self.text("rollout_table")? };
         tables.check().map_err(|cause| self.refuse(cause.name, &cause))?;
-        let accept_bare_tokens = self.required("accept_bare_tokens")?;
-        Ok(SharedSettings {
-            cookie: SessionCookie { keys, accept_bare_tokens, timing },
-            origin_secret: origin_secret.map(SecretString::from),
-            plan_ttl_seconds,
-            tables,
-        })
+        let cookie = SessionCookie {
+            keys,
+            accept_bare_tokens: self.required("accept_bare_tokens")?,
+            accept_unprefixed_cookie: self.required("accept_unprefixed_cookie")?,
+            same_site: self.required("same_site")?,
+            timing,
+        };
+        Ok(SharedSettings { cookie, origin_secret: origin_secret.map(SecretString::from), plan_ttl_seconds, tables })
     }
 
     fn refuse(&self, name: &str, cause: impl std::fmt::Display) -> anyhow::Error {
@@ -219,6 +230,22 @@ impl<'a> Values<'a> {
             Some(path) if !self.environment.contains_key(name) => format!("{upper_case} in {}", path.display()),
             _ => format!("{PREFIX}_{upper_case} in the environment"),
         }
+    }
+}
+
+/// Whether Kubernetes sets a variable for a service that is called `stickshift`
+/// ([list of names](https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables)).
+fn is_service_link(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("STICKSHIFT_") else { return false };
+    if matches!(rest, "SERVICE_HOST" | "SERVICE_PORT" | "PORT") || rest.starts_with("SERVICE_PORT_") {
+        return true;
+    }
+    let parts: Vec<&str> = rest.split('_').collect();
+    let is_number = |text: &str| text.parse::<u16>().is_ok();
+    match parts.as_slice() {
+        ["PORT", port, "TCP" | "UDP" | "SCTP"] => is_number(port),
+        ["PORT", port, "TCP" | "UDP" | "SCTP", "PROTO" | "PORT" | "ADDR"] => is_number(port),
+        _ => false,
     }
 }
 

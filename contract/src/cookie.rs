@@ -1,5 +1,7 @@
 //! The session cookie: how the app writes it, and how app and edge read it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::receipt::{Keys, Receipt};
 use crate::timing::Timing;
 use crate::token::Token;
@@ -12,69 +14,157 @@ pub struct SessionCookie {
     pub keys: Option<Keys>,
     /// Whether a bare token counts although there are keys. For migrating to receipts.
     pub accept_bare_tokens: bool,
+    /// Whether a viewer who came by HTTPS may have the cookie without the `__Host-` prefix although there
+    /// are keys. For migrating to the prefix.
+    pub accept_unprefixed_cookie: bool,
+    /// Which requests of other sites carry the cookie.
+    pub same_site: SameSite,
     /// The intervals that ages are judged by.
     pub timing: Timing,
+}
+
+/// Which requests of other sites carry the cookie
+/// ([RFC 6265bis, section 5.6.7](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-5.6.7)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// Links and other navigations.
+    #[default]
+    Lax,
+    /// All requests, for apps in frames of other sites. Browsers require HTTPS for it.
+    None,
 }
 
 /// What a viewer's cookies claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// A receipt with a valid tag, and its age in seconds.
-    Receipt(Receipt, u64),
-    /// A token without a receipt. Only the table can tell whether it is a session.
-    Bare(Token),
+    /// A receipt with a valid tag, of any age.
+    Receipt(Receipt),
+    /// Tokens without a receipt. Only the table can tell whether one of them is a session.
+    Bare(BareTokens),
     /// No session cookie, or none that is valid.
     Nothing,
 }
 
+/// Bare tokens of one viewer, in the order of the cookies, each one once. At least one, at most
+/// [`BareTokens::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BareTokens {
+    first: Token,
+    others: [Option<Token>; Self::MAX - 1],
+}
+
 impl SessionCookie {
-    /// The cookie's name.
+    /// The cookie's name, unless it has the prefix.
     pub const NAME: &str = "sessiontoken";
+    /// The cookie's name for viewers who came by HTTPS, if there are keys. A browser accepts a name with
+    /// [this prefix](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3.2)
+    /// only from the host itself, so no other domain can plant the cookie.
+    pub const PREFIXED_NAME: &str = "__Host-sessiontoken";
+    /// How long a browser keeps the cookie. The age that counts is the receipt's `touched`.
+    const MAX_AGE_SECONDS: u64 = 86_400;
+
+    /// Cookies with these keys and the defaults of all other settings.
+    pub fn new(keys: Option<Keys>) -> Self {
+        Self {
+            keys,
+            accept_bare_tokens: false,
+            accept_unprefixed_cookie: false,
+            same_site: SameSite::default(),
+            timing: Timing::default(),
+        }
+    }
 
     /// What the viewer claims, from the values of the Cookie headers.
     ///
-    /// Of several valid receipts the newest one counts: an old cookie from another path or domain must
-    /// not hide the one that the app renews. A cookie that is not valid is ignored.
-    pub fn read<'a>(&self, cookie_headers: impl IntoIterator<Item = &'a [u8]>, now: u64) -> Claim {
-        let mut claim = Claim::Nothing;
-        for value in cookie_headers.into_iter().flat_map(session_cookie_values) {
-            if let Some(receipt) = self.keys.as_ref().and_then(|keys| keys.verify(value)) {
-                let is_newer = !matches!(claim, Claim::Receipt(best, _) if best.touched >= receipt.touched);
-                if let Some(age) = self.timing.age_seconds(&receipt, now).filter(|_| is_newer) {
-                    claim = Claim::Receipt(receipt, age);
-                }
-            } else if claim == Claim::Nothing
-                && (self.keys.is_none() || self.accept_bare_tokens)
-                && let Ok(token) = Token::parse(value)
-            {
-                claim = Claim::Bare(token);
+    /// A valid receipt under the prefixed name wins over all others. Of several receipts under one name the
+    /// newest one counts: an old cookie from another path must not hide the one that the app renews. A
+    /// cookie that is not valid is ignored. `is_https`: whether the viewer came by HTTPS.
+    pub fn read<'a>(
+        &self,
+        cookie_headers: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+        now: u64,
+        is_https: bool,
+    ) -> Claim {
+        let headers = cookie_headers.into_iter();
+        if let Some(keys) = &self.keys {
+            let newest = |name: &'static str| {
+                let values = headers.clone().flat_map(move |header| cookie_values(header, name));
+                let receipts = values.filter_map(|value| keys.verify(value));
+                receipts.filter(|receipt| !self.timing.is_past_end(receipt.started, now)).max_by_key(Receipt::order)
+            };
+            let is_plain_read = !is_https || self.accept_unprefixed_cookie;
+            let receipt = newest(Self::PREFIXED_NAME).or_else(|| is_plain_read.then(|| newest(Self::NAME)).flatten());
+            if let Some(receipt) = receipt {
+                return Claim::Receipt(receipt);
+            }
+            if !self.accept_bare_tokens {
+                return Claim::Nothing;
             }
         }
-        claim
+        let values = headers.flat_map(|header| cookie_values(header, Self::NAME));
+        let tokens = values.filter_map(|value| Token::parse(value).ok());
+        BareTokens::collect(tokens).map_or(Claim::Nothing, Claim::Bare)
     }
 
     /// The `Set-Cookie` value for a session ([RFC 6265, section 4.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1)).
     ///
-    /// `is_https`: whether the viewer came by HTTPS. Then the cookie is `Secure`.
+    /// `is_https`: whether the viewer came by HTTPS. Then the cookie is `Secure` and, with keys, has the
+    /// prefixed name.
     pub fn write(&self, receipt: &Receipt, is_https: bool) -> String {
-        let value = match &self.keys {
-            Some(keys) => keys.sign(receipt),
-            None => receipt.token.as_str().to_owned(),
+        let (name, value) = match &self.keys {
+            Some(keys) if is_https => (Self::PREFIXED_NAME, keys.sign(receipt)),
+            Some(keys) => (Self::NAME, keys.sign(receipt)),
+            None => (Self::NAME, receipt.token.as_str().to_owned()),
         };
-        let secure = if is_https { "; Secure" } else { "" };
-        let lifetime = self.timing.lifetime_seconds();
-        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={lifetime}{secure}", Self::NAME)
+        let (same_site, secure) = match (self.same_site, is_https) {
+            // Browsers drop a cookie that is for all sites and not secure.
+            (SameSite::Lax, true) => ("Lax", "; Secure"),
+            (SameSite::Lax | SameSite::None, false) => ("Lax", ""),
+            (SameSite::None, true) => ("None", "; Secure"),
+        };
+        let max_age = Self::MAX_AGE_SECONDS;
+        format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}; Max-Age={max_age}{secure}")
     }
 }
 
-/// Every value of a session cookie in one Cookie header, in order, without surrounding quotes.
+impl BareTokens {
+    /// The most tokens that count. A viewer with more cookies has them from somebody else.
+    pub const MAX: usize = 4;
+
+    /// Collects the first tokens, each one once; `None` without any.
+    pub fn collect(tokens: impl IntoIterator<Item = Token>) -> Option<Self> {
+        let mut tokens = tokens.into_iter();
+        let mut collected = Self { first: tokens.next()?, others: [None; Self::MAX - 1] };
+        for token in tokens {
+            if collected.iter().any(|known| known == token) {
+                continue;
+            }
+            let Some(place) = collected.others.iter_mut().find(|place| place.is_none()) else { break };
+            *place = Some(token);
+        }
+        Some(collected)
+    }
+
+    /// The tokens, in the order of the cookies.
+    pub fn iter(&self) -> impl Iterator<Item = Token> {
+        std::iter::once(self.first).chain(self.others.into_iter().flatten())
+    }
+
+    /// The first token, and the others if there are any.
+    pub fn split_first(self) -> (Token, Option<Self>) {
+        (self.first, Self::collect(self.others.into_iter().flatten()))
+    }
+}
+
+/// Every value of the cookie `name` in one Cookie header, in order, without surrounding quotes.
 ///
 /// Reads what browsers send ([RFC 6265, section 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)):
 /// pairs separated by `;`, the name up to the first `=`. Takes bytes, because other cookies in the
 /// header may not be UTF-8.
-pub fn session_cookie_values(header: &[u8]) -> impl Iterator<Item = &str> {
-    header.split(|&byte| byte == b';').filter_map(|pair| {
-        let value = pair.trim_ascii_start().strip_prefix(SessionCookie::NAME.as_bytes())?.trim_ascii_start();
+pub fn cookie_values<'a>(header: &'a [u8], name: &'static str) -> impl Iterator<Item = &'a str> {
+    header.split(|&byte| byte == b';').filter_map(move |pair| {
+        let value = pair.trim_ascii_start().strip_prefix(name.as_bytes())?.trim_ascii_start();
         let value = std::str::from_utf8(value.strip_prefix(b"=")?.trim_ascii()).ok()?;
         Some(value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value))
     })

@@ -12,6 +12,9 @@ pub const ROUTE_HEADER: &str = "x-stickshift-route";
 /// Request header on `roll` and `moved`: the revision of the plan that placed the session, a number.
 pub const REVISION_HEADER: &str = "x-stickshift-revision";
 
+/// Request header on `moved`: the version that the session left.
+pub const FROM_HEADER: &str = "x-stickshift-from";
+
 /// Request header: the formats that the edge can read, see [`EDGE_FORMATS`].
 pub const EDGE_HEADER: &str = "x-stickshift-edge";
 

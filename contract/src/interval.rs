@@ -30,6 +30,16 @@ pub static SESSION: Interval = Interval {
     about: "How long a session goes on after its last visit, in seconds.",
 };
 
+/// How long a session may go on in all, however often its viewer comes back.
+pub static SESSION_MAX: Interval = Interval {
+    name: "session_max_seconds",
+    default: 0,
+    minimum: 0,
+    maximum: 31_536_000,
+    within: None,
+    about: "How long a session may go on in all, in seconds after its first visit. 0 sets no end.",
+};
+
 /// Age from which a receipt makes the app write the session's item again.
 pub static TOUCH_INTERVAL: Interval = Interval {
     name: "touch_interval_seconds",

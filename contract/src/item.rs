@@ -33,13 +33,25 @@ pub struct SessionItem {
     /// How the session came to its version.
     #[serde(default)]
     pub placement: Placement,
+    /// Unix seconds of the session's first answer with a 5xx status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
 }
 
 impl SessionItem {
+    /// The attributes that the edge reads.
+    pub const EDGE_ATTRIBUTES: [&str; 7] =
+        ["token", "version", "expiration", "started", "touched", "revision", "placement"];
+
     /// Whether the session goes on: its expiration is in the future. The presence of the item alone
     /// says nothing.
     pub fn is_live(&self, now: u64) -> bool {
         self.expiration > now
+    }
+
+    /// What receipts and items are ordered by; see [`Receipt::order`](crate::Receipt::order).
+    pub fn order(&self) -> (u64, u64) {
+        (self.revision, self.touched)
     }
 
     /// How the session came to its version, and by which plan.

@@ -9,6 +9,7 @@ mod cookie;
 mod headers;
 mod interval;
 mod item;
+mod kind;
 mod placement;
 mod plan;
 mod receipt;
@@ -21,14 +22,17 @@ mod version;
 mod weight;
 
 pub use bot::is_bot;
-pub use cookie::{Claim, SessionCookie, session_cookie_values};
+pub use cookie::{BareTokens, Claim, SameSite, SessionCookie, cookie_values};
 pub use headers::{
-    EDGE_FORMATS, EDGE_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, REVISION_HEADER, ROUTE_HEADER, VERSION_HEADER,
+    EDGE_FORMATS, EDGE_HEADER, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, REVISION_HEADER, ROUTE_HEADER,
+    VERSION_HEADER,
 };
 pub use interval::{
-    CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Interval, OutOfRange, PLAN_TTL, SESSION, TOUCH_INTERVAL, TRUST_WINDOW,
+    CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Interval, OutOfRange, PLAN_TTL, SESSION, SESSION_MAX, TOUCH_INTERVAL,
+    TRUST_WINDOW,
 };
 pub use item::SessionItem;
+pub use kind::{ASSET_PREFIX, Kind, KindInputs};
 pub use placement::{Placed, Placement};
 pub use plan::{
     Domain, DomainError, Origin, PLAN_FORMAT, Plan, PlanError, PlanRecord, PlannedVersion, Port, PortError, Protocol,

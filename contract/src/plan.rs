@@ -111,6 +111,8 @@ pub enum PlanError {
 impl Plan {
     /// The highest revision: the history's keys have ten digits.
     pub const MAX_REVISION: u64 = 9_999_999_999;
+    /// The attributes of an item in the table that make the plan.
+    pub const ATTRIBUTES: [&str; 4] = ["format", "revision", "stable", "versions"];
 
     /// Makes a plan. Errors: the first [`PlanError`] found.
     pub fn new(
@@ -161,13 +163,26 @@ impl Plan {
         self.versions.get(&version).map(|planned| &planned.origin)
     }
 
-    /// Whether a session in progress on `version` may go on there.
-    pub fn keeps_sessions_of(&self, version: VersionCode, now: u64) -> bool {
+    /// Whether a session in progress on `version` may go on there. `now` is `None` if the plan is not fresh:
+    /// then the end of a drain does not count.
+    pub fn keeps_sessions_of(&self, version: VersionCode, now: Option<u64>) -> bool {
         self.versions.get(&version).is_some_and(|planned| match planned.state {
             State::Staged | State::Live => true,
-            State::Draining => planned.until.is_none_or(|until| now < until),
+            State::Draining => planned.until.zip(now).is_none_or(|(until, now)| now < until),
             State::Withdrawn => false,
         })
+    }
+
+    /// Whether a receipt that `version` issued at `touched` may be from before the version was last
+    /// withdrawn. Then the session may have moved since, and the receipt alone does not decide.
+    pub fn may_be_from_before_withdrawal(
+        &self,
+        version: VersionCode,
+        touched: u64,
+        clock_allowance_seconds: u64,
+    ) -> bool {
+        let withdrawn_at = self.versions.get(&version).and_then(|planned| planned.withdrawn_at);
+        withdrawn_at.is_some_and(|withdrawn_at| touched < withdrawn_at.saturating_add(clock_allowance_seconds))
     }
 
     /// Whether the assets of `version` are still served. They are, even after the end of a drain,

@@ -59,6 +59,14 @@ pub enum KeysError {
 /// ([RFC 2104, section 5](https://www.rfc-editor.org/rfc/rfc2104#section-5) allows it).
 const TAG_BYTES: usize = 16;
 
+impl Receipt {
+    /// What receipts and items are ordered by. A placement under a later plan is newer, whatever the clocks
+    /// say.
+    pub fn order(&self) -> (u64, u64) {
+        (self.placed.revision, self.touched)
+    }
+}
+
 impl Keys {
     /// Shortest key in bytes: the output length of SHA-256
     /// ([RFC 2104, section 3](https://www.rfc-editor.org/rfc/rfc2104#section-3)).

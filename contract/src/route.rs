@@ -16,6 +16,8 @@ pub enum Route {
     Hint,
     /// A crawler or monitor without a session.
     Bot,
+    /// A request without a session that cannot begin one.
+    Stray,
     /// A new session; its version was drawn by weight.
     Roll,
     /// A session whose version may no longer serve it; its new version was chosen by weight.
@@ -26,8 +28,17 @@ pub enum Route {
 
 impl Route {
     /// Every reason.
-    pub const EVERY: [Self; 8] =
-        [Self::Asset, Self::Receipt, Self::Record, Self::Hint, Self::Bot, Self::Roll, Self::Moved, Self::Fallback];
+    pub const EVERY: [Self; 9] = [
+        Self::Asset,
+        Self::Receipt,
+        Self::Record,
+        Self::Hint,
+        Self::Bot,
+        Self::Stray,
+        Self::Roll,
+        Self::Moved,
+        Self::Fallback,
+    ];
 
     /// The reason's word in headers, logs and metrics.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +48,7 @@ impl Route {
             Self::Record => "record",
             Self::Hint => "hint",
             Self::Bot => "bot",
+            Self::Stray => "stray",
             Self::Roll => "roll",
             Self::Moved => "moved",
             Self::Fallback => "fallback",

@@ -74,6 +74,27 @@ impl Setting {
         )
     }
 
+    /// The switch for migrating to the prefixed cookie name.
+    pub fn accept_unprefixed_cookie() -> Self {
+        Self::optional(
+            "accept_unprefixed_cookie",
+            &false,
+            "Whether the cookie counts without the prefix `__Host-` for viewers who came by HTTPS, although \
+             there are keys: `true` or `false`. For migrating to the prefix. A sibling domain can plant such a \
+             cookie.",
+        )
+    }
+
+    /// Which requests of other sites carry the cookie.
+    pub fn same_site() -> Self {
+        Self::optional(
+            "same_site",
+            &"lax",
+            "Which requests of other sites carry the cookie: `lax` for navigations, `none` for all, for apps in \
+             frames of other sites. With `none`, a frame can begin a session.",
+        )
+    }
+
     /// The switch for migrating from bare tokens.
     pub fn accept_bare_tokens() -> Self {
         Self::optional(

@@ -30,11 +30,13 @@ function line(cause) {
   return String(cause?.message ?? cause).split("\n", 1)[0];
 }
 
-// Returns the request as it came, without the headers that only the router may send to the app.
+// Returns the request as it came, without the headers that only the router may send to the app. It
+// tells the app that the router has failed.
 function untouched(event) {
   const request = event?.Records?.[0]?.cf?.request;
   for (const name of Object.keys(request?.headers ?? {})) {
     if (name.startsWith("x-stickshift-")) delete request.headers[name];
   }
+  if (request?.headers) request.headers["x-stickshift-route"] = [{ key: "x-stickshift-route", value: "fallback" }];
   return request;
 }

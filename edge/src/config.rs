@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use stickshift_contract::{
-    CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Keys, PLAN_TTL, Plan, PlannedVersion, SESSION, SessionCookie, Setting,
-    TOUCH_INTERVAL, TRUST_WINDOW, TableNames, Timing,
+    CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Keys, PLAN_TTL, Plan, PlannedVersion, SESSION, SESSION_MAX, SameSite,
+    SessionCookie, Setting, TOUCH_INTERVAL, TRUST_WINDOW, TableNames, Timing,
 };
 
 use crate::json_error::without_value;
@@ -73,7 +73,10 @@ pub fn function_settings() -> Vec<Setting> {
         Setting::rollout_table(),
         Setting::keys(),
         Setting::accept_bare_tokens(),
+        Setting::accept_unprefixed_cookie(),
+        Setting::same_site(),
         Setting::interval(&SESSION),
+        Setting::interval(&SESSION_MAX),
         Setting::interval(&TOUCH_INTERVAL),
         Setting::interval(&TRUST_WINDOW),
         Setting::interval(&CLOCK_ALLOWANCE),
@@ -173,7 +176,10 @@ struct File {
     rollout_table: String,
     keys: Option<Keys>,
     accept_bare_tokens: bool,
+    accept_unprefixed_cookie: bool,
+    same_site: SameSite,
     session_seconds: u64,
+    session_max_seconds: u64,
     touch_interval_seconds: u64,
     trust_window_seconds: u64,
     clock_allowance_seconds: u64,
@@ -195,7 +201,10 @@ impl Default for File {
             rollout_table: tables.rollout,
             keys: None,
             accept_bare_tokens: false,
+            accept_unprefixed_cookie: false,
+            same_site: SameSite::default(),
             session_seconds: timing.session_seconds,
+            session_max_seconds: timing.session_max_seconds,
             touch_interval_seconds: timing.touch_interval_seconds,
             trust_window_seconds: timing.trust_window_seconds,
             clock_allowance_seconds: timing.clock_allowance_seconds,
@@ -243,6 +252,7 @@ impl File {
         tables.check().map_err(|cause| ConfigError::new(cause.name, &cause))?;
         let timing = Timing {
             session_seconds: self.session_seconds,
+            session_max_seconds: self.session_max_seconds,
             touch_interval_seconds: self.touch_interval_seconds,
             trust_window_seconds: self.trust_window_seconds,
             clock_allowance_seconds: self.clock_allowance_seconds,
@@ -256,7 +266,13 @@ impl File {
             .and_then(|()| HEDGE_DELAY.check(hedge_delay, self.deadline_milliseconds))
             .map_err(|cause| ConfigError::new(cause.name, &cause))?;
         let plan = self.plan.ok_or_else(|| ConfigError::new("plan", &"the plan is missing"))?;
-        let cookie = SessionCookie { keys: self.keys, accept_bare_tokens: self.accept_bare_tokens, timing };
+        let cookie = SessionCookie {
+            keys: self.keys,
+            accept_bare_tokens: self.accept_bare_tokens,
+            accept_unprefixed_cookie: self.accept_unprefixed_cookie,
+            same_site: self.same_site,
+            timing,
+        };
         Ok(FunctionConfig {
             replicas: self.replicas,
             tables,

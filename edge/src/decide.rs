@@ -3,9 +3,12 @@
 //! It is pure: it reads no clock, no socket and no environment.
 
 use rand::Rng;
-use stickshift_contract::{Claim, Plan, Route, SessionCookie, Timing, Token, VersionCode, is_bot};
+use stickshift_contract::{
+    ASSET_PREFIX, Claim, Kind, KindInputs, Plan, Receipt, Route, SameSite, SessionCookie, Timing, Token, VersionCode,
+    is_bot,
+};
 
-use crate::event::Request;
+use crate::event::{Headers, Request};
 use crate::look_up::StoredSession;
 
 /// What a request says that matters for its route.
@@ -15,6 +18,8 @@ pub struct Incoming<'a> {
     pub asset: Option<VersionCode>,
     /// What the cookies claim.
     pub claim: Claim,
+    /// What the request may do to a session.
+    pub kind: Kind,
     /// The `User-Agent` header, by which crawlers and monitors are recognised.
     pub user_agent: &'a str,
 }
@@ -23,7 +28,13 @@ pub struct Incoming<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum PlanSource<'a> {
     /// The plan was read from the table.
-    Table(&'a Plan),
+    Table {
+        /// The plan.
+        plan: &'a Plan,
+        /// Whether it was read a short time ago. Otherwise the edge may be cut off, and the end of a drain
+        /// does not count.
+        is_fresh: bool,
+    },
     /// The plan of the bundle, because none was ever read from the table. It may be old, so its weights
     /// are not used: a version that was withdrawn since must not get new sessions.
     Bundle(&'a Plan),
@@ -36,39 +47,68 @@ pub struct Decision {
     pub version: VersionCode,
     /// The reason.
     pub route: Route,
+    /// The version that the session left, on `moved`.
+    pub from: Option<VersionCode>,
+}
+
+/// A session in progress.
+struct InProgress {
+    token: Token,
+    version: VersionCode,
+    route: Route,
 }
 
 impl<'a> Incoming<'a> {
     /// Reads a request.
     pub fn read(request: &'a Request, cookie: &SessionCookie, now: u64) -> Self {
-        Self::with_claim(request, cookie.read(request.headers.values("cookie").map(str::as_bytes), now))
+        let headers = &request.headers;
+        let is_https = header(headers, "cloudfront-forwarded-proto") == Some("https");
+        let claim = cookie.read(headers.values("cookie").map(str::as_bytes), now, is_https);
+        Self::with_claim(request, claim, cookie.same_site)
     }
 
     /// Reads a request whose cookies have been read before.
-    pub fn with_claim(request: &'a Request, claim: Claim) -> Self {
-        let asset = request.uri.strip_prefix("/_v/").and_then(|rest| rest.split_once('/'));
+    pub fn with_claim(request: &'a Request, claim: Claim, same_site: SameSite) -> Self {
+        let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+        let asset = request.uri.strip_prefix(ASSET_PREFIX).filter(|_| is_read).and_then(|rest| rest.split_once('/'));
+        let user_agent = header(&request.headers, "user-agent").unwrap_or_default();
+        let inputs = KindInputs {
+            method: &request.method,
+            path: &request.uri,
+            fetch_destination: header(&request.headers, "sec-fetch-dest"),
+            accept: header(&request.headers, "accept"),
+            is_websocket: header(&request.headers, "sec-websocket-key").is_some(),
+            user_agent,
+        };
         Self {
             asset: asset.and_then(|(version, _)| VersionCode::parse(version).ok()),
             claim,
-            user_agent: request.headers.values("user-agent").next().unwrap_or_default(),
+            kind: Kind::of(&inputs, same_site == SameSite::None),
+            user_agent,
         }
     }
 
-    /// The session to look up before the decision: the claimed one, unless a young receipt vouches for it.
-    pub fn token_to_look_up(&self, timing: &Timing) -> Option<Token> {
-        match self.claim {
-            _ if self.asset.is_some() => None,
-            Claim::Receipt(_, age) if age < timing.trust_window_seconds => None,
-            Claim::Receipt(receipt, _) => Some(receipt.token),
-            Claim::Bare(token) => Some(token),
-            Claim::Nothing => None,
+    /// Whether the decision depends on a session's item that the router has not asked for yet.
+    pub fn needs_session(&self, source: PlanSource<'_>, timing: &Timing, now: u64) -> bool {
+        let plan = source.plan();
+        if self.asset.is_some_and(|version| plan.serves_assets_of(version)) {
+            return false;
+        }
+        match &self.claim {
+            Claim::Receipt(receipt) => {
+                // Before the edge moves a session, it looks the session up: another tab may have moved it.
+                let is_move = !source.keeps(receipt.version, now) && !source.is_older_than(receipt);
+                !is_trusted(receipt, plan, timing, now) || is_move
+            }
+            Claim::Bare(_) => true,
+            Claim::Nothing => false,
         }
     }
 
-    /// Whether the request begins a new session, as far as the request alone can tell. Then the decision
-    /// depends on the weights.
+    /// Whether the request begins a session, as far as the request alone can tell. Then the decision depends
+    /// on the weights.
     pub fn is_new(&self) -> bool {
-        self.asset.is_none() && self.claim == Claim::Nothing
+        self.asset.is_none() && self.claim == Claim::Nothing && self.kind == Kind::Document
     }
 }
 
@@ -76,8 +116,22 @@ impl<'a> PlanSource<'a> {
     /// The plan.
     pub fn plan(self) -> &'a Plan {
         match self {
-            Self::Table(plan) | Self::Bundle(plan) => plan,
+            Self::Table { plan, .. } | Self::Bundle(plan) => plan,
         }
+    }
+
+    /// Whether the plan is older than the placement of a receipt: then it does not know better.
+    pub fn is_older_than(self, receipt: &Receipt) -> bool {
+        matches!(self, Self::Table { plan, .. } if plan.revision() < receipt.placed.revision)
+    }
+
+    /// Whether a session in progress on `version` may go on there.
+    fn keeps(self, version: VersionCode, now: u64) -> bool {
+        let now = match self {
+            Self::Table { is_fresh: true, .. } => Some(now),
+            Self::Table { is_fresh: false, .. } | Self::Bundle(_) => None,
+        };
+        self.plan().keeps_sessions_of(version, now)
     }
 }
 
@@ -91,42 +145,83 @@ pub fn decide(
     rng: &mut impl Rng,
 ) -> Decision {
     let plan = source.plan();
+    let to = |version, route| Decision { version, route, from: None };
     if let Some(version) = incoming.asset.filter(|&version| plan.serves_assets_of(version)) {
-        return Decision { version, route: Route::Asset };
+        return to(version, Route::Asset);
     }
-    let session = session_in_progress(&incoming.claim, stored, timing, now);
-    match (session, source) {
-        (Some((_, decision)), _) if plan.keeps_sessions_of(decision.version, now) => decision,
-        (None, _) if is_bot(incoming.user_agent) => Decision { version: plan.stable(), route: Route::Bot },
+    let Some(session) = session_in_progress(&incoming.claim, stored, plan, timing, now) else {
+        return match source {
+            _ if is_bot(incoming.user_agent) => to(plan.stable(), Route::Bot),
+            _ if incoming.kind != Kind::Document => to(plan.stable(), Route::Stray),
+            PlanSource::Table { plan, .. } => to(plan.pick(rng), Route::Roll),
+            PlanSource::Bundle(plan) => to(plan.stable(), Route::Fallback),
+        };
+    };
+    let InProgress { token, version, route } = session;
+    if source.keeps(version, now) {
+        return to(version, route);
+    }
+    if let Claim::Receipt(receipt) = &incoming.claim
+        && source.is_older_than(receipt)
+    {
+        // The receipt is from a later plan, which may have brought the version back. Nobody is moved by an
+        // older plan. A version that the older plan does not have cannot be reached.
+        return match plan.origin(receipt.version) {
+            Some(_) => to(receipt.version, Route::Hint),
+            None => to(plan.stable(), Route::Fallback),
+        };
+    }
+    match source {
         // The token chooses, so all requests of a session move to the same version, in any order.
-        (Some((token, _)), PlanSource::Table(plan)) => {
-            Decision { version: plan.pick_again(&token), route: Route::Moved }
+        PlanSource::Table { plan, .. } => {
+            Decision { version: plan.pick_again(&token), route: Route::Moved, from: Some(version) }
         }
-        (None, PlanSource::Table(plan)) => Decision { version: plan.pick(rng), route: Route::Roll },
         // Not `moved`: on `moved` the app takes the session over, and an old bundle must not cause that.
-        (_, PlanSource::Bundle(plan)) => Decision { version: plan.stable(), route: Route::Fallback },
+        PlanSource::Bundle(plan) => to(plan.stable(), Route::Fallback),
     }
 }
 
-/// The session in progress, the version that it is on, and how the router knows.
-fn session_in_progress(claim: &Claim, stored: &StoredSession, timing: &Timing, now: u64) -> Option<(Token, Decision)> {
-    let (token, receipt, age) = match claim {
-        Claim::Receipt(receipt, age) => (receipt.token, Some(receipt), *age),
-        Claim::Bare(token) => (*token, None, 0),
+/// The session in progress, and how the router knows.
+fn session_in_progress(
+    claim: &Claim,
+    stored: &StoredSession,
+    plan: &Plan,
+    timing: &Timing,
+    now: u64,
+) -> Option<InProgress> {
+    let receipt = match claim {
+        Claim::Receipt(receipt) => Some(receipt),
+        Claim::Bare(_) => None,
         Claim::Nothing => return None,
     };
-    if let Some(receipt) = receipt.filter(|_| age < timing.trust_window_seconds) {
-        return Some((token, Decision { version: receipt.version, route: Route::Receipt }));
-    }
-    // An item that is older than the receipt comes from a replica that lags: the receipt proves a later
+    // An item that is ordered before the receipt comes from a replica that lags: the receipt proves a later
     // write.
     if let StoredSession::Found(item) = stored
         && item.is_live(now)
-        && receipt.is_none_or(|receipt| item.touched >= receipt.touched)
+        && !timing.is_past_end(item.started, now)
+        && receipt.is_none_or(|receipt| item.order() >= receipt.order())
         && let Some(version) = item.version
     {
-        return Some((token, Decision { version, route: Route::Record }));
+        return Some(InProgress { token: item.token, version, route: Route::Record });
     }
-    let receipt = receipt.filter(|_| age < timing.lifetime_seconds())?;
-    Some((token, Decision { version: receipt.version, route: Route::Hint }))
+    let receipt = receipt?;
+    let is_answered = matches!(stored, StoredSession::Found(_) | StoredSession::Absent);
+    let route = if *stored == StoredSession::Unasked && is_trusted(receipt, plan, timing, now) {
+        Route::Receipt
+    } else if !is_answered || timing.is_within_lifetime(receipt, now) {
+        Route::Hint
+    } else {
+        return None;
+    };
+    Some(InProgress { token: receipt.token, version: receipt.version, route })
+}
+
+/// Whether a receipt decides without a look-up: it is young, and not from before its version was withdrawn.
+fn is_trusted(receipt: &Receipt, plan: &Plan, timing: &Timing, now: u64) -> bool {
+    timing.is_trusted(receipt, now)
+        && !plan.may_be_from_before_withdrawal(receipt.version, receipt.touched, timing.clock_allowance_seconds)
+}
+
+fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
+    headers.values(name).next()
 }

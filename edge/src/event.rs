@@ -1,6 +1,7 @@
 //! CloudFront's origin-request event.
 //!
-//! Only what the router reads or sets has a field. Everything else goes out as it came in.
+//! Only what the router reads or sets has a field, and only what the decision needs is required.
+//! Everything else goes out as it came in.
 //! Shape: [Lambda@Edge event structure](https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-event-structure.html).
 
 use std::collections::BTreeMap;
@@ -29,24 +30,22 @@ struct Record {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct CloudFront {
-    config: Value,
     request: Request,
     #[serde(flatten)]
     other: Map<String, Value>,
 }
 
 /// The request in the event. It is also the function's answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
-    /// The viewer's address.
-    pub client_ip: String,
     /// `GET`, `POST`, …
     pub method: String,
     /// The path, without the query string.
     pub uri: String,
-    /// The text after the `?`, empty if there is none.
-    pub querystring: String,
+    /// The text after the `?`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub querystring: Option<String>,
     /// Every header that the policies forward, and CloudFront's own.
     #[serde(default)]
     pub headers: Headers,
@@ -92,11 +91,14 @@ pub struct Origin {
 #[serde(rename_all = "camelCase")]
 pub struct CustomOrigin {
     /// The origin's name.
-    pub domain_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_name: Option<String>,
     /// The port.
-    pub port: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// The protocol.
-    pub protocol: Protocol,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
     /// A prefix of the request's path. It starts with `/` and does not end with one, or it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -132,7 +134,7 @@ impl Event {
 
 impl Headers {
     /// The values of a header's lines, in their order; `name` in lower case.
-    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> + Clone {
         self.0.get(name).into_iter().flatten().map(|header| header.value.as_str())
     }
 
@@ -168,9 +170,9 @@ impl Request {
         current.other.remove("s3");
         match &mut current.custom {
             Some(custom) => {
-                custom.domain_name = origin.domain.to_string();
-                custom.port = origin.port.get();
-                custom.protocol = origin.protocol;
+                custom.domain_name = Some(origin.domain.to_string());
+                custom.port = Some(origin.port.get());
+                custom.protocol = Some(origin.protocol);
             }
             None => current.custom = Some(CustomOrigin::new(origin)),
         }
@@ -187,9 +189,9 @@ impl CustomOrigin {
         other.insert("keepaliveTimeout".to_owned(), json!(5));
         other.insert("sslProtocols".to_owned(), json!(["TLSv1.2"]));
         Self {
-            domain_name: origin.domain.to_string(),
-            port: origin.port.get(),
-            protocol: origin.protocol,
+            domain_name: Some(origin.domain.to_string()),
+            port: Some(origin.port.get()),
+            protocol: Some(origin.protocol),
             path: Some(String::new()),
             read_timeout: Some(Self::READ_TIMEOUT_SECONDS),
             custom_headers: Some(Headers::default()),

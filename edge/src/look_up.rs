@@ -4,17 +4,25 @@ use std::sync::Arc;
 
 use stickshift_contract::{Claim, Plan, SessionItem, Token};
 
-/// What must be looked up before a request can be decided: a session, the plan or both.
+/// What must be looked up before a request can be decided: sessions, the plan or both.
 #[derive(Debug, Clone)]
 pub struct LookUp {
-    /// The session to look up, if any.
-    pub token: Option<Token>,
+    /// The sessions to look up. More than one only if the viewer has several bare tokens.
+    pub tokens: Vec<Token>,
     /// Whether the plan must be read.
     pub is_plan_wanted: bool,
-    /// What the request's cookies claim.
+    /// What is known of the request so far.
+    pub(crate) known: Known,
+}
+
+/// What is known of one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
     pub(crate) claim: Claim,
-    /// The plan that was known before.
-    pub(crate) known_plan: Option<Arc<Plan>>,
+    pub(crate) session: StoredSession,
+    pub(crate) plan: Option<Arc<Plan>>,
+    /// Whether the plan was tried to be read for this request already.
+    pub(crate) has_read_plan: bool,
 }
 
 /// The answer to a [`LookUp`].
@@ -29,10 +37,12 @@ pub struct Answer {
 /// What the table says about a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredSession {
-    /// The session's item.
+    /// The router has not asked.
+    Unasked,
+    /// The session's item. Of several bare tokens, the first one with a live item.
     Found(SessionItem),
     /// The table has no item, or none that can be read.
     Absent,
-    /// The router did not ask, or no replica answered in time.
+    /// No replica answered in time.
     Unanswered,
 }

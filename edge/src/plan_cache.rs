@@ -22,27 +22,53 @@ struct Inner {
     failed_at: Option<u64>,
 }
 
+/// What a caller gets from the cache.
+#[derive(Debug)]
+pub(crate) struct CachedPlan {
+    /// The last plan, if one was ever read.
+    pub(crate) plan: Option<Arc<Plan>>,
+    /// Whether the caller must read the plan again.
+    pub(crate) is_read_due: bool,
+}
+
 impl PlanCache {
-    /// The last plan, and whether the caller must read it again, because it is at least
-    /// `max_age_seconds` old.
+    /// The last plan, and whether the caller must read it again.
     ///
-    /// While a plan is known, at most one caller a second must read it: neither many viewers at once nor
-    /// a table that does not answer make everybody wait. Until a plan is known, every caller must read
-    /// it, except during the second after a failed read. With a `max_age_seconds` of 0 every caller must
-    /// always read it.
-    pub(crate) fn get(&self, max_age_seconds: u64, now: u64) -> (Option<Arc<Plan>>, bool) {
+    /// A caller that needs a fresh plan (`needs_fresh`) accepts one younger than `ttl`; any other caller
+    /// accepts one up to twice as old. Between `ttl` and twice `ttl`, one caller a second reads the plan and
+    /// the others use the old one. Past that, every caller must read it, except in the second after a failed
+    /// read. With a `ttl` of 0 every caller that needs a fresh plan must read it.
+    pub(crate) fn get(&self, ttl: u64, needs_fresh: bool, now: u64) -> CachedPlan {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_old = inner.plan.is_none() || now.abs_diff(inner.read_at) >= max_age_seconds;
-        let has_waited = match (&inner.plan, inner.failed_at) {
-            (Some(_), _) => inner.tried_at != now,
-            (None, Some(failed_at)) => now > failed_at,
-            (None, None) => true,
+        let age = now.abs_diff(inner.read_at);
+        let max_age = if needs_fresh { ttl } else { 2 * ttl };
+        let is_old = inner.plan.is_none() || age >= max_age;
+        let has_failed = inner.failed_at.is_some_and(|failed_at| now <= failed_at);
+        let is_turn = if ttl == 0 {
+            true
+        } else if has_failed {
+            false
+        } else {
+            inner.plan.is_none() || age >= 2 * ttl || inner.tried_at != now
         };
-        let is_turn = max_age_seconds == 0 || has_waited;
-        if is_old && is_turn {
+        let is_read_due = is_old && is_turn;
+        if is_read_due {
             inner.tried_at = now;
         }
-        (inner.plan.clone(), is_old && is_turn)
+        CachedPlan { plan: inner.plan.clone(), is_read_due }
+    }
+
+    /// The last plan, if it was read less than `max_age` seconds ago.
+    pub(crate) fn younger_than(&self, max_age: u64, now: u64) -> Option<Arc<Plan>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.plan.clone().filter(|_| now.abs_diff(inner.read_at) < max_age)
+    }
+
+    /// Whether a caller may read the plan although it is not due: the last read did not just fail, and
+    /// none succeeded in this second.
+    pub(crate) fn may_read(&self, now: u64) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.read_at != now && inner.failed_at.is_none_or(|failed_at| now > failed_at)
     }
 
     /// Notes a read that began at `now`, took at most `limit_seconds` and brought no plan.
@@ -52,17 +78,17 @@ impl PlanCache {
         inner.failed_at = inner.failed_at.max(Some(now + 1 + limit_seconds));
     }
 
-    /// Keeps a plan that was read at `now`, unless the known one has a higher revision. Returns the plan
-    /// that is known then.
-    pub(crate) fn put(&self, plan: Plan, now: u64) -> Arc<Plan> {
+    /// Keeps a plan that was read at `now`, and returns whether it counts. A plan with a lower revision than
+    /// the known one is no answer: it comes from a replica that lags.
+    pub(crate) fn put(&self, plan: Plan, now: u64) -> bool {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = match inner.plan.take() {
-            Some(known) if known.revision() > plan.revision() => known,
-            _ => Arc::new(plan),
-        };
+        if inner.plan.as_ref().is_some_and(|known| known.revision() > plan.revision()) {
+            return false;
+        }
+        inner.plan = Some(Arc::new(plan));
         inner.read_at = now;
-        inner.plan = Some(Arc::clone(&newest));
-        newest
+        inner.failed_at = None;
+        true
     }
 }
 
@@ -72,33 +98,55 @@ mod tests {
 
     use super::*;
 
-    fn plan() -> Plan {
+    fn plan(revision: u64) -> Plan {
         let origin = json!({ "domain": "v.example.org", "port": 80, "protocol": "http" });
         let version = json!({ "origin": origin, "weight_basis_points": 10_000, "state": "live" });
-        serde_json::from_value(json!({ "revision": 1, "stable": "1", "versions": { "1": version } })).expect("a plan")
+        let plan = json!({ "revision": revision, "stable": "1", "versions": { "1": version } });
+        serde_json::from_value(plan).expect("a plan")
     }
 
     #[test]
-    fn a_plan_is_read_again_when_it_is_old_by_one_caller_a_second() {
+    fn a_fresh_plan_is_read_again_after_its_ttl_by_one_caller_a_second() {
         let cache = PlanCache::default();
-        cache.put(plan(), 100);
-        let is_wanted = |now| cache.get(5, now).1;
-        assert_eq!([104, 105, 105, 105, 106].map(is_wanted), [false, true, false, false, true]);
-        cache.put(plan(), 106);
-        assert!(!is_wanted(106));
-        assert!(cache.get(0, 106).1 && cache.get(0, 106).1, "0 is always");
+        assert!(cache.put(plan(1), 100));
+        let is_due = |now| cache.get(5, true, now).is_read_due;
+        assert_eq!([104, 105, 105, 105, 106].map(is_due), [false, true, false, false, true]);
+        assert_eq!([110, 110, 110].map(is_due), [true, true, true], "past twice the TTL every caller reads");
+        assert!(cache.put(plan(1), 110));
+        assert!(!is_due(110));
+        assert!(cache.get(0, true, 110).is_read_due && cache.get(0, true, 110).is_read_due, "0 is always");
     }
 
     #[test]
-    fn without_a_plan_every_caller_reads_it_except_in_the_second_after_a_failure() {
+    fn other_callers_accept_a_plan_twice_as_old() {
         let cache = PlanCache::default();
-        assert!(cache.get(5, 100).1 && cache.get(5, 100).1);
+        cache.put(plan(1), 100);
+        let is_due = |now| cache.get(5, false, now).is_read_due;
+        assert_eq!([105, 109, 110, 110].map(is_due), [false, false, true, true]);
+        assert!(cache.younger_than(10, 109).is_some() && cache.younger_than(10, 110).is_none());
+    }
+
+    #[test]
+    fn nobody_reads_in_the_second_after_a_failure() {
+        let cache = PlanCache::default();
+        let is_due = |now| cache.get(5, true, now).is_read_due;
+        assert!(is_due(100) && is_due(100));
         cache.fail(100, 0);
         cache.fail(99, 0);
-        assert!(!cache.get(5, 100).1 && !cache.get(5, 101).1);
-        assert!(cache.get(5, 102).1);
+        assert_eq!([100, 101, 102].map(is_due), [false, false, true]);
         cache.fail(102, 3);
-        assert!(!cache.get(5, 105).1 && !cache.get(5, 106).1);
-        assert!(cache.get(5, 107).1);
+        assert_eq!([105, 106, 107].map(is_due), [false, false, true]);
+        cache.put(plan(1), 107);
+        cache.fail(120, 0);
+        assert_eq!([121, 122].map(is_due), [false, true], "also with a plan");
+    }
+
+    #[test]
+    fn a_lower_revision_is_no_answer() {
+        let cache = PlanCache::default();
+        assert!(cache.put(plan(7), 100));
+        assert!(!cache.put(plan(6), 105));
+        let cached = cache.get(5, true, 105);
+        assert_eq!((cached.plan.expect("a plan").revision(), cached.is_read_due), (7, true));
     }
 }

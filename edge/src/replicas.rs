@@ -3,23 +3,25 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::iter::successors;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, Region, StalledStreamProtectionConfig};
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use log::{error, warn};
 use rand::Rng;
 use serde::de::DeserializeOwned;
 use stickshift_contract::{
-    DEADLINE, HEDGE_DELAY, PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, SessionItem, TableNames,
-    Token,
+    DEADLINE, HEDGE_DELAY, PLAN_IN_FORCE, PLAN_PARTITION, Plan, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, SessionItem,
+    TableNames, Token,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
 
 use crate::decide::Decision;
 use crate::event::Request;
@@ -37,7 +39,13 @@ pub struct Replicas {
     pub hedge_delay: Duration,
     /// See [`DEADLINE`].
     pub deadline: Duration,
+    /// Lets one caller at a time read the plan.
+    pub plan_turn: PlanTurn,
 }
+
+/// Lets one caller at a time read the plan, while the others wait for that read.
+#[derive(Debug, Clone, Default)]
+pub struct PlanTurn(Arc<Mutex<()>>);
 
 /// Why a replica's answer cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +60,7 @@ enum ReplicaError {
 
 type Item = HashMap<String, AttributeValue>;
 
-/// Sends a request to its origin: the three steps of the router, with a look-up if one is needed.
+/// Sends a request to its origin: the three steps of the router, with the look-ups that are needed.
 pub async fn route(
     router: &Router,
     replicas: &Replicas,
@@ -60,17 +68,17 @@ pub async fn route(
     now: u64,
     rng: &mut impl Rng,
 ) -> Decision {
-    let knowledge = match router.consider(request, now) {
-        Considered::Ready(knowledge) => knowledge,
-        Considered::Needs(look_up) => replicas.look_up(router, look_up, now).await,
-    };
+    let considered = router.consider(request, now);
+    let knowledge = replicas.complete(router, request, considered, now).await;
     router.forward(request, &knowledge, now, rng)
 }
 
 /// Reads the plan before the first request, and so opens the connection. It never fails: a later request
 /// reads a plan that cannot be read now. Returns the plan's revision, if a plan is known then.
 pub async fn warm(router: &Router, replicas: &Replicas, now: u64) -> Option<u64> {
-    replicas.look_up(router, router.first_look_up(now), now).await.plan_revision()
+    let no_request = Request::default();
+    let considered = Considered::Needs(router.first_look_up());
+    replicas.complete(router, &no_request, considered, now).await.plan_revision()
 }
 
 impl Replicas {
@@ -84,6 +92,7 @@ impl Replicas {
             tables: TableNames::default(),
             hedge_delay: Duration::from_millis(HEDGE_DELAY.default),
             deadline: Duration::from_millis(DEADLINE.default),
+            plan_turn: PlanTurn::default(),
         }
     }
 
@@ -98,40 +107,75 @@ impl Replicas {
         Client::from_conf(config.build())
     }
 
+    /// Does the look-ups that a request still needs.
+    pub async fn complete(
+        &self,
+        router: &Router,
+        request: &Request,
+        mut considered: Considered,
+        now: u64,
+    ) -> Knowledge {
+        loop {
+            match considered {
+                Considered::Ready(knowledge) => return knowledge,
+                Considered::Needs(look_up) => considered = self.look_up(router, request, look_up, now).await,
+            }
+        }
+    }
+
     /// Does a look-up in one call, and hands the answer to the router. It always ends by the deadline.
-    pub async fn look_up(&self, router: &Router, look_up: LookUp, now: u64) -> Knowledge {
-        let (token, is_plan_wanted) = (look_up.token, look_up.is_plan_wanted);
-        let answer = match tokio::time::timeout(self.deadline, self.first_answer(token, is_plan_wanted)).await {
+    async fn look_up(&self, router: &Router, request: &Request, look_up: LookUp, now: u64) -> Considered {
+        let began = Instant::now();
+        let mut turn = None;
+        if look_up.is_plan_wanted {
+            turn = self.plan_turn.0.try_lock().ok();
+            if turn.is_none() && look_up.tokens.is_empty() {
+                turn = tokio::time::timeout(self.deadline, self.plan_turn.0.lock()).await.ok();
+                if router.has_fresh_plan(now) {
+                    return router.use_fresh_plan(request, look_up, now);
+                }
+            }
+        }
+        let left = self.deadline.saturating_sub(began.elapsed());
+        let answer = match tokio::time::timeout(left, self.first_answer(&look_up, now)).await {
             Ok(Some(answer)) => answer,
             _ => {
-                let wanted = token.map_or_else(|| "the plan".to_owned(), |token| format!("session {}", token.short()));
-                let deadline = self.deadline.as_millis();
+                let session = look_up.tokens.first().map(|token| format!("session {}", token.short()));
+                let (wanted, deadline) = (session.as_deref().unwrap_or("the plan"), self.deadline.as_millis());
                 warn!("could not look up {wanted}: no replica gave an answer (deadline {deadline} ms)");
                 Answer { session: StoredSession::Unanswered, plan: None }
             }
         };
-        router.learn(look_up, answer, now, self.deadline.as_secs())
+        drop(turn);
+        router.learn(request, look_up, answer, now, self.deadline.as_secs())
     }
 
     /// Asks the nearest replica; then the next one too, if the first is late or fails; then the nearest
     /// one again. The first good answer wins.
-    async fn first_answer(&self, token: Option<Token>, is_plan_wanted: bool) -> Option<Answer> {
+    async fn first_answer(&self, look_up: &LookUp, now: u64) -> Option<Answer> {
         let nearest = &self.clients[0];
         let next = self.clients.get(1).unwrap_or(nearest);
         // A function that was frozen wakes with dead connections. A second attempt at the nearest replica
         // opens a new connection. Half of the time that is left should be enough for it.
         let half_of_the_rest = self.deadline.saturating_sub(self.hedge_delay) / 2;
-        let (answer, mut answers) = mpsc::channel(3);
+        let wanted = Arc::new(Wanted { tokens: look_up.tokens.clone(), is_plan_wanted: look_up.is_plan_wanted, now });
+        let (result, mut results) = mpsc::channel(3);
         for (client, patience) in [(nearest, self.hedge_delay), (next, half_of_the_rest)] {
-            self.start_attempt(client, token, is_plan_wanted, answer.clone());
-            if let Ok(Some(Some(answer))) = tokio::time::timeout(patience, answers.recv()).await {
-                return Some(answer);
+            self.start_attempt(client, Arc::clone(&wanted), result.clone());
+            let until = Instant::now() + patience;
+            loop {
+                match tokio::time::timeout_at(until, results.recv()).await {
+                    Ok(Some(Ok(answer))) => return Some(answer),
+                    // A table that is throttled gets its pause before the next attempt.
+                    Ok(Some(Err(IsThrottled(true)))) => {}
+                    Ok(_) | Err(_) => break,
+                }
             }
         }
-        self.start_attempt(nearest, token, is_plan_wanted, answer);
-        while let Some(answer) = answers.recv().await {
-            if answer.is_some() {
-                return answer;
+        self.start_attempt(nearest, wanted, result);
+        while let Some(result) = results.recv().await {
+            if let Ok(answer) = result {
+                return Some(answer);
             }
         }
         None
@@ -140,24 +184,41 @@ impl Replicas {
     /// Asks one replica in a task of its own, which continues when nobody waits for it any more.
     /// Otherwise a connection to a far replica, which takes longer to open than the deadline, would never
     /// be ready.
-    fn start_attempt(
-        &self,
-        client: &Client,
-        token: Option<Token>,
-        is_plan_wanted: bool,
-        result: mpsc::Sender<Option<Answer>>,
-    ) {
+    fn start_attempt(&self, client: &Client, wanted: Arc<Wanted>, result: mpsc::Sender<Result<Answer, IsThrottled>>) {
         let (client, tables) = (client.clone(), self.tables.clone());
         tokio::spawn(async move {
-            let attempt = read(&client, &tables, token, is_plan_wanted);
+            let attempt = read(&client, &tables, &wanted);
             let answer = tokio::time::timeout(Self::ATTEMPT_LIMIT, attempt).await;
-            let answer = answer.unwrap_or(Err(ReplicaError::TooLate)).inspect_err(|cause| {
+            let answer = answer.unwrap_or(Err(ReplicaError::TooLate)).map_err(|cause| {
                 let region = client.config().region().map_or("?", Region::as_ref);
                 warn!("the replica in {region} gave no answer: {cause}");
+                IsThrottled(cause.is_throttled())
             });
             // The receiver may have an answer already, or may have given up.
-            result.try_send(answer.ok()).ok();
+            result.try_send(answer).ok();
         });
+    }
+}
+
+/// What one attempt reads.
+struct Wanted {
+    tokens: Vec<Token>,
+    is_plan_wanted: bool,
+    now: u64,
+}
+
+/// Whether an attempt failed because the table is throttled.
+struct IsThrottled(bool);
+
+impl ReplicaError {
+    fn is_throttled(&self) -> bool {
+        const CODES: [&str; 3] =
+            ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
+        match self {
+            Self::Call(cause) => cause.code().is_some_and(|code| CODES.contains(&code)),
+            Self::Throttled => true,
+            Self::TooLate => false,
+        }
     }
 }
 
@@ -166,53 +227,61 @@ fn causes(error: &dyn Error) -> String {
     successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-async fn read(
-    client: &Client,
-    tables: &TableNames,
-    token: Option<Token>,
-    is_plan_wanted: bool,
-) -> Result<Answer, ReplicaError> {
+async fn read(client: &Client, tables: &TableNames, wanted: &Wanted) -> Result<Answer, ReplicaError> {
     let mut call = client.batch_get_item();
-    if let Some(token) = token {
-        call = call.request_items(&tables.sessions, key([(SESSIONS_SCHEMA.hash_key, token.as_str())]));
+    if !wanted.tokens.is_empty() {
+        let keys = wanted.tokens.iter().map(|token| key([(SESSIONS_SCHEMA.hash_key, token.as_str())])).collect();
+        call = call.request_items(&tables.sessions, projected(keys, &SessionItem::EDGE_ATTRIBUTES));
     }
-    if is_plan_wanted {
+    if wanted.is_plan_wanted {
         let range_key = ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key");
-        let plan = [(ROLLOUT_SCHEMA.hash_key, PLAN_PARTITION), (range_key, PLAN_IN_FORCE)];
-        call = call.request_items(&tables.rollout, key(plan));
+        let plan = key([(ROLLOUT_SCHEMA.hash_key, PLAN_PARTITION), (range_key, PLAN_IN_FORCE)]);
+        call = call.request_items(&tables.rollout, projected(vec![plan], &Plan::ATTRIBUTES));
     }
     let output = call.send().await.map_err(Box::new)?;
-    // The session must have been read, if one was asked for. The plan can wait for the next request then.
-    let essential = if token.is_some() { &tables.sessions } else { &tables.rollout };
+    // The sessions must have been read, if some were asked for. The plan can wait for the next request then.
+    let essential = if wanted.tokens.is_empty() { &tables.rollout } else { &tables.sessions };
     let unprocessed = output.unprocessed_keys.unwrap_or_default();
     if unprocessed.contains_key(essential) {
         return Err(ReplicaError::Throttled);
     }
     let mut responses = output.responses.unwrap_or_default();
-    let mut item = |table: &str| responses.remove(table).and_then(|mut items| items.pop());
-    Ok(Answer {
-        session: match item(&tables.sessions).and_then(|item| parse::<SessionItem>(item, "session")) {
-            Some(session) => StoredSession::Found(session),
-            None => StoredSession::Absent,
-        },
-        plan: match item(&tables.rollout) {
-            Some(item) => parse(item, "plan"),
-            None => {
-                if unprocessed.contains_key(&tables.rollout) {
-                    warn!("{} is throttled: a later request reads the plan", tables.rollout);
-                } else if is_plan_wanted {
-                    warn!("there is no plan in {}", tables.rollout);
-                }
-                None
-            }
-        },
-    })
+    let items = responses.remove(&tables.sessions).unwrap_or_default();
+    let items: Vec<SessionItem> = items.into_iter().filter_map(|item| parse(item, "session")).collect();
+    let plan = responses.remove(&tables.rollout).and_then(|mut items| items.pop());
+    if plan.is_none() && unprocessed.contains_key(&tables.rollout) {
+        warn!("{} is throttled: a later request reads the plan", tables.rollout);
+    } else if plan.is_none() && wanted.is_plan_wanted {
+        warn!("there is no plan in {}", tables.rollout);
+    }
+    Ok(Answer { session: wanted.pick(items), plan: plan.and_then(|item| parse(item, "plan")) })
 }
 
-fn key<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> KeysAndAttributes {
-    let key: Item =
-        attributes.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).collect();
-    KeysAndAttributes::builder().keys(key).build().expect("the keys are set")
+impl Wanted {
+    /// The item of the first token with a live one, or of the first token with any.
+    fn pick(&self, items: Vec<SessionItem>) -> StoredSession {
+        let place = |item: &SessionItem| {
+            let place = self.tokens.iter().position(|token| *token == item.token);
+            (!item.is_live(self.now) || item.version.is_none(), place)
+        };
+        items.into_iter().min_by_key(place).map_or(StoredSession::Absent, StoredSession::Found)
+    }
+}
+
+fn key<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Item {
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).collect()
+}
+
+/// These keys, and only these attributes: an app may keep large attributes of its own in an item.
+fn projected(keys: Vec<Item>, attributes: &[&str]) -> KeysAndAttributes {
+    let names: HashMap<_, _> = attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect();
+    let expression: Vec<String> = attributes.iter().map(|name| format!("#{name}")).collect();
+    KeysAndAttributes::builder()
+        .set_keys(Some(keys))
+        .projection_expression(expression.join(", "))
+        .set_expression_attribute_names(Some(names))
+        .build()
+        .expect("the keys are set")
 }
 
 /// Reads an item. An item that cannot be read counts as absent, because viewers must be served whoever

@@ -1,17 +1,15 @@
 //! From a request to its origin: reads the request, decides, and writes the decision into the request.
 
-use std::sync::Arc;
-
 use rand::Rng;
 use stickshift_contract::{
-    Claim, EDGE_FORMATS, EDGE_HEADER, HEADER_PREFIX, PLAN_TTL, Plan, REVISION_HEADER, ROUTE_HEADER, SessionCookie,
-    VERSION_HEADER,
+    Claim, EDGE_FORMATS, EDGE_HEADER, FROM_HEADER, HEADER_PREFIX, PLAN_TTL, Plan, REVISION_HEADER, ROUTE_HEADER,
+    SessionCookie, Token, VERSION_HEADER,
 };
 
 use crate::decide::{Decision, Incoming, PlanSource, decide};
 use crate::event::Request;
-use crate::look_up::{Answer, LookUp, StoredSession};
-use crate::plan_cache::PlanCache;
+use crate::look_up::{Answer, Known, LookUp, StoredSession};
+use crate::plan_cache::{CachedPlan, PlanCache};
 
 /// What a router depends on.
 #[derive(Debug, Clone)]
@@ -34,7 +32,7 @@ pub struct Router {
     plan: PlanCache,
 }
 
-/// The result of [`Router::consider`].
+/// The result of [`Router::consider`] and [`Router::learn`].
 #[derive(Debug)]
 pub enum Considered {
     /// The request can be decided at once.
@@ -45,16 +43,12 @@ pub enum Considered {
 
 /// Everything that the decision of one request depends on.
 #[derive(Debug)]
-pub struct Knowledge {
-    claim: Claim,
-    session: StoredSession,
-    plan: Option<Arc<Plan>>,
-}
+pub struct Knowledge(Known);
 
 impl Knowledge {
     /// The revision of the plan that is known, if one is.
     pub fn plan_revision(&self) -> Option<u64> {
-        self.plan.as_ref().map(|plan| plan.revision())
+        self.0.plan.as_ref().map(|plan| plan.revision())
     }
 }
 
@@ -78,56 +72,77 @@ impl Router {
 
     /// The look-up that reads the plan, for the time before the first request. [`Router::learn`] takes its
     /// answer.
-    pub fn first_look_up(&self, now: u64) -> LookUp {
-        let (known_plan, _) = self.plan.get(self.config.plan_ttl_seconds, now);
-        LookUp { token: None, is_plan_wanted: true, claim: Claim::Nothing, known_plan }
+    pub fn first_look_up(&self) -> LookUp {
+        let (claim, session) = (Claim::Nothing, StoredSession::Unasked);
+        let known = Known { claim, session, plan: None, has_read_plan: true };
+        LookUp { tokens: Vec::new(), is_plan_wanted: true, known }
     }
 
     /// Reads a request and says whether it needs a look-up.
     pub fn consider(&self, request: &Request, now: u64) -> Considered {
-        let timing = &self.config.cookie.timing;
         let incoming = Incoming::read(request, &self.config.cookie, now);
-        let token = incoming.token_to_look_up(timing);
-        // A request that needs a look-up anyway, or that begins a session, gets a fresh plan. Any other
-        // request would read only the plan, so it accepts a plan as old as the receipts that decide
-        // without a look-up.
-        let max_age_seconds = if token.is_some() || incoming.is_new() {
-            self.config.plan_ttl_seconds
-        } else {
-            self.config.plan_ttl_seconds.max(timing.trust_window_seconds)
-        };
-        let (plan, is_plan_wanted) = self.plan.get(max_age_seconds, now);
-        if token.is_none() && !is_plan_wanted {
-            return Considered::Ready(Knowledge { claim: incoming.claim, session: StoredSession::Unanswered, plan });
+        let CachedPlan { plan, is_read_due } = self.plan.get(self.config.plan_ttl_seconds, incoming.is_new(), now);
+        let known = Known { claim: incoming.claim, session: StoredSession::Unasked, plan, has_read_plan: false };
+        if !is_read_due {
+            return self.next_look_up(&incoming, known, now);
         }
-        Considered::Needs(LookUp { token, is_plan_wanted, claim: incoming.claim, known_plan: plan })
+        // The plan must be read. A session that the old plan would look up is read in the same call.
+        let tokens = if incoming.needs_session(self.source(&known, now), &self.config.cookie.timing, now) {
+            tokens(&incoming.claim)
+        } else {
+            Vec::new()
+        };
+        Considered::Needs(LookUp { tokens, is_plan_wanted: true, known })
     }
 
-    /// Takes the answer to a look-up that began at `now` and took at most `limit_seconds`.
-    pub fn learn(&self, look_up: LookUp, answer: Answer, now: u64, limit_seconds: u64) -> Knowledge {
-        let LookUp { is_plan_wanted, claim, known_plan, .. } = look_up;
-        let plan = match answer.plan {
-            Some(plan) => Some(self.plan.put(plan, now)),
-            None => {
-                if is_plan_wanted {
-                    self.plan.fail(now, limit_seconds);
-                }
-                known_plan
+    /// Whether the plan that the cache holds is so fresh that a caller who waited for another caller's read
+    /// need not read it. With a TTL of 0 it never is.
+    pub fn has_fresh_plan(&self, now: u64) -> bool {
+        self.plan.younger_than(self.config.plan_ttl_seconds, now).is_some()
+    }
+
+    /// Takes the answer to a look-up that began at `now` and took at most `limit_seconds`. It says whether
+    /// the request needs another look-up: what the plan says may make one necessary.
+    pub fn learn(
+        &self,
+        request: &Request,
+        look_up: LookUp,
+        answer: Answer,
+        now: u64,
+        limit_seconds: u64,
+    ) -> Considered {
+        let LookUp { tokens, is_plan_wanted, mut known } = look_up;
+        if is_plan_wanted {
+            known.has_read_plan = true;
+            if !answer.plan.is_some_and(|plan| self.plan.put(plan, now)) {
+                self.plan.fail(now, limit_seconds);
             }
-        };
-        Knowledge { claim, session: answer.session, plan }
+            known.plan = self.plan.get(self.config.plan_ttl_seconds, false, now).plan;
+        }
+        if !tokens.is_empty() {
+            known.session = answer.session;
+        }
+        let incoming = Incoming::with_claim(request, known.claim, self.config.cookie.same_site);
+        self.next_look_up(&incoming, known, now)
+    }
+
+    /// Takes the plan that another caller has just read, instead of a look-up for the plan.
+    pub fn use_fresh_plan(&self, request: &Request, look_up: LookUp, now: u64) -> Considered {
+        let mut known = look_up.known;
+        known.has_read_plan = true;
+        known.plan = self.plan.get(self.config.plan_ttl_seconds, false, now).plan;
+        let incoming = Incoming::with_claim(request, known.claim, self.config.cookie.same_site);
+        self.next_look_up(&incoming, known, now)
     }
 
     /// Decides, and writes the decision into the request: the origin, the `Host` header, and the headers
     /// that tell the app which version was chosen and why. Everything else keeps its value.
     pub fn forward(&self, request: &mut Request, knowledge: &Knowledge, now: u64, rng: &mut impl Rng) -> Decision {
-        let RouterConfig { cookie, bundled_plan, keep_viewer_host, .. } = &self.config;
-        let source = match &knowledge.plan {
-            Some(plan) => PlanSource::Table(plan),
-            None => PlanSource::Bundle(bundled_plan),
-        };
-        let incoming = Incoming::with_claim(request, knowledge.claim);
-        let decision = decide(&incoming, &knowledge.session, source, &cookie.timing, now, rng);
+        let RouterConfig { cookie, keep_viewer_host, .. } = &self.config;
+        let Knowledge(known) = knowledge;
+        let source = self.source(known, now);
+        let incoming = Incoming::with_claim(request, known.claim, cookie.same_site);
+        let decision = decide(&incoming, &known.session, source, &cookie.timing, now, rng);
         if let Some(origin) = source.plan().origin(decision.version) {
             request.set_origin(origin);
             if !keep_viewer_host {
@@ -142,6 +157,54 @@ impl Router {
         if decision.route.is_placement() {
             request.headers.set(REVISION_HEADER, source.plan().revision().to_string());
         }
+        if let Some(from) = decision.from {
+            request.headers.set(FROM_HEADER, from.to_string());
+        }
         decision
+    }
+
+    /// The look-up that a request still needs with what is known.
+    fn next_look_up(&self, incoming: &Incoming<'_>, known: Known, now: u64) -> Considered {
+        let source = self.source(&known, now);
+        // A plan that is older than the receipt is read again first.
+        let is_plan_wanted = match &known.claim {
+            Claim::Receipt(receipt) => {
+                incoming.asset.is_none()
+                    && !known.has_read_plan
+                    && source.is_older_than(receipt)
+                    && self.plan.may_read(now)
+            }
+            Claim::Bare(_) | Claim::Nothing => false,
+        };
+        let needs_session =
+            known.session == StoredSession::Unasked && incoming.needs_session(source, &self.config.cookie.timing, now);
+        if !is_plan_wanted && !needs_session {
+            return Considered::Ready(Knowledge(known));
+        }
+        let tokens = if needs_session { tokens(&known.claim) } else { Vec::new() };
+        // The plan comes along with a session when it is due.
+        let is_plan_wanted = is_plan_wanted
+            || (!known.has_read_plan && self.plan.get(self.config.plan_ttl_seconds, true, now).is_read_due);
+        Considered::Needs(LookUp { tokens, is_plan_wanted, known })
+    }
+
+    fn source<'a>(&'a self, known: &'a Known, now: u64) -> PlanSource<'a> {
+        match &known.plan {
+            Some(plan) => {
+                // Requests accept a plan up to twice its TTL old. A second more is for the read itself.
+                let max_age = 2 * self.config.plan_ttl_seconds + 1;
+                PlanSource::Table { plan, is_fresh: self.plan.younger_than(max_age, now).is_some() }
+            }
+            None => PlanSource::Bundle(&self.config.bundled_plan),
+        }
+    }
+}
+
+/// The tokens that a claim names.
+fn tokens(claim: &Claim) -> Vec<Token> {
+    match claim {
+        Claim::Receipt(receipt) => vec![receipt.token],
+        Claim::Bare(tokens) => tokens.iter().collect(),
+        Claim::Nothing => Vec::new(),
     }
 }

@@ -1,45 +1,83 @@
 //! When a write to a session's item may happen: no write may steal a session from another version.
 
-use stickshift_contract::{Receipt, SessionItem};
+use stickshift_contract::SessionItem;
+
+use crate::write::Claimed;
 
 /// The condition of a write, in two notations that mean the same: an expression for DynamoDB and a
 /// function for the simulator. A test compares them against the embedded DynamoDB.
+///
+/// An item without a version binds the session to no version. "Ordered before" compares
+/// [`SessionItem::order`] with the order of the receipt that claims the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// A session begins. Its token was made for this write, so there is nothing to protect.
+    /// A session begins: there is no item, or this very write has arrived before. A delayed repetition
+    /// must not overwrite what was written since.
     Begin,
-    /// A receipt vouches for the session: the item must not be live on another version.
+    /// A receipt claims the session, and the item is on this version.
     Renew,
-    /// Only a bare token claims the session: the item must be live on this version.
+    /// Only a bare token claims the session: the item is live and on this version.
     RenewByToken,
-    /// The edge moved the session here, and a receipt vouches for it.
+    /// A receipt of this version claims the session, and the item is on no version, ordered before the
+    /// receipt, or expired and not placed under a later plan than the receipt's.
+    Reclaim,
+    /// The edge moved the session here, and a receipt claims it: the item is on no version, expired,
+    /// ordered before the receipt, or on the version that the session left and not placed under a later
+    /// plan than the move's.
     Move,
-    /// The edge moved the session here, and only a bare token claims it: the item must be live.
+    /// The edge moved the session here, and only a bare token claims it: the item is live, on the version
+    /// that the session left, and not placed under a later plan than the move's.
     MoveByToken,
+    /// The session is on another version. Its item is live, and the visit extends it.
+    Extend,
 }
 
 impl Guard {
     /// The [condition expression](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html),
-    /// with the names and values of [`Write`](crate::Write); `None` for a write without a condition.
-    pub fn expression(self) -> Option<&'static str> {
+    /// with the names and values of [`Write`](crate::Write).
+    pub fn expression(self) -> &'static str {
         match self {
-            Self::Begin | Self::Move => None,
-            // An item without a version binds the session to no version. An absent item has none either.
-            Self::Renew => Some("attribute_not_exists(#version) OR #expiration <= :touched OR #version = :version"),
-            Self::RenewByToken => Some("#expiration > :touched AND #version = :version"),
-            Self::MoveByToken => Some("#expiration > :touched"),
+            Self::Begin => {
+                "attribute_not_exists(#token) OR \
+                 (#version = :version AND #started = :started AND #touched = :touched)"
+            }
+            Self::Renew => "#version = :version",
+            Self::RenewByToken => "#version = :version AND #expiration > :touched",
+            Self::Reclaim => {
+                "attribute_not_exists(#version) OR #revision < :claimed_revision \
+                 OR (#revision = :claimed_revision AND #touched < :claimed_touched) \
+                 OR (#expiration <= :touched AND #revision <= :claimed_revision)"
+            }
+            Self::Move => {
+                "attribute_not_exists(#version) OR #revision < :claimed_revision \
+                 OR (#revision = :claimed_revision AND #touched < :claimed_touched) \
+                 OR #expiration <= :touched OR (#version = :from AND #revision <= :revision)"
+            }
+            Self::MoveByToken => "#expiration > :touched AND #version = :from AND #revision <= :revision",
+            Self::Extend => "#expiration > :touched AND #touched < :touched",
         }
     }
 
-    /// Whether the table accepts the write of `receipt` when it holds `stored` for the token.
-    pub fn admits(self, stored: Option<&SessionItem>, receipt: &Receipt) -> bool {
-        let is_live = stored.is_some_and(|item| item.is_live(receipt.touched));
-        let version = stored.and_then(|item| item.version);
+    /// Whether the table accepts a write when it holds `stored` for the token.
+    pub fn admits(self, stored: Option<&SessionItem>, write: &Claimed) -> bool {
+        let Claimed { receipt, order, from } = write;
+        let Some(item) = stored else { return matches!(self, Self::Begin | Self::Reclaim | Self::Move) };
+        let is_live = item.is_live(receipt.touched);
+        let is_here = item.version == Some(receipt.version);
+        let is_from = item.version.is_some() && item.version == *from;
         match self {
-            Self::Begin | Self::Move => true,
-            Self::Renew => !is_live || version.is_none_or(|version| version == receipt.version),
-            Self::RenewByToken => is_live && version == Some(receipt.version),
-            Self::MoveByToken => is_live,
+            Self::Begin => is_here && item.started == receipt.started && item.touched == receipt.touched,
+            Self::Renew => is_here,
+            Self::RenewByToken => is_here && is_live,
+            Self::Reclaim => item.version.is_none() || item.order() < *order || (!is_live && item.revision <= order.0),
+            Self::Move => {
+                item.version.is_none()
+                    || item.order() < *order
+                    || !is_live
+                    || (is_from && item.revision <= receipt.placed.revision)
+            }
+            Self::MoveByToken => is_live && is_from && item.revision <= receipt.placed.revision,
+            Self::Extend => is_live && item.touched < receipt.touched,
         }
     }
 }

@@ -5,7 +5,9 @@
 //! 1. [`Rules::enter`] looks at a [`Visit`] and answers with a [`Step`].
 //! 2. On [`Step::Write`] the caller writes to the table and hands the result to [`Rules::resume`], which
 //!    answers with the next step.
-//! 3. [`Step::Done`] holds the [`Session`]: which version the viewer is on, and which cookie goes out.
+//! 3. [`Step::Done`] holds the [`Session`]. The app now answers the request.
+//! 4. A new session ([`Session::New`]) is written when the status of the answer is known:
+//!    [`Rules::begin`].
 //!
 //! [`Guard`] says when a write may happen, as an expression for DynamoDB and as a function for the
 //! simulator.
@@ -15,5 +17,5 @@ mod rules;
 mod write;
 
 pub use guard::Guard;
-pub use rules::{Pending, Rules, Session, Step, Visit};
-pub use write::{Write, Written};
+pub use rules::{Pending, Rules, Session, Step, Visit, Write};
+pub use write::{Change, Claimed, Stored, Written};

@@ -1,10 +1,10 @@
 //! The rules: from what a request claims, over the writes that it needs, to its session.
 
 use rand::CryptoRng;
-use stickshift_contract::{Claim, Placed, Placement, Receipt, Route, SessionItem, Timing, Token, VersionCode, is_bot};
+use stickshift_contract::{BareTokens, Claim, Kind, Placed, Placement, Receipt, Route, Timing, Token, VersionCode};
 
 use crate::guard::Guard;
-use crate::write::{Write, Written};
+use crate::write::{Change, Claimed, Stored, Written};
 
 /// What the rules depend on, the same for every request to one version.
 #[derive(Debug, Clone, Copy)]
@@ -19,29 +19,45 @@ pub struct Rules {
 
 /// What a request says that matters for its session.
 #[derive(Debug, Clone, Copy)]
-pub struct Visit<'a> {
+pub struct Visit {
     /// What the cookies claim.
     pub claim: Claim,
+    /// What the request may do to a session.
+    pub kind: Kind,
     /// The edge's reason; `None` if the request did not come through the edge.
     pub route: Option<Route>,
+    /// The version that the edge chose.
+    pub chosen: Option<VersionCode>,
     /// The revision of the plan that placed the session: the edge sends it on `roll` and `moved`.
     pub revision: Option<u64>,
-    /// Whether the request is a GET for a document. Only such a request begins or renews a session.
-    pub is_document: bool,
-    /// The `User-Agent` header, empty if the request has none.
-    pub user_agent: &'a str,
+    /// The version that a moved session left: the edge sends it on `moved`.
+    pub from: Option<VersionCode>,
 }
 
 /// The next thing to do for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing is left to do: this is the session.
+    /// Nothing is left to do before the app answers: this is the session.
     Done(Session),
-    /// Do this write, then call [`Rules::resume`].
-    Write(Write, Pending),
+    /// Do the write of [`Pending::write`], then call [`Rules::resume`]. Boxed, because most requests need no
+    /// write.
+    Write(Box<Pending>),
 }
 
-/// The session of a request, after all writes.
+/// A write to one session's item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Write {
+    /// The session, and what claims it.
+    pub claimed: Claimed,
+    /// The item's new `expiration`, in Unix seconds.
+    pub expiration: u64,
+    /// When the write may happen.
+    pub guard: Guard,
+    /// What it changes.
+    pub change: Change,
+}
+
+/// The session of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {
     /// The session is on this version.
@@ -51,7 +67,10 @@ pub enum Session {
         /// Whether the receipt was issued for this request, so that a cookie must go out.
         is_new: bool,
     },
-    /// The session is on another version. This request leaves it alone.
+    /// The session begins with this request. It is written when the status of the answer is known, and not
+    /// if that is a 5xx: then the viewer's next try is drawn again.
+    New(Receipt),
+    /// The session is on another version. This request leaves it there.
     Elsewhere {
         /// The session.
         token: Token,
@@ -62,137 +81,220 @@ pub enum Session {
     Unknown,
     /// The request has no session and begins none.
     Absent,
+    /// The edge sent the request to another version than this one: an origin in the plan is wrong.
+    Misdirected,
     /// The session could not be written, and without keys no receipt can stand in for it. The app must
     /// answer with an error and without a cookie.
     Unwritten,
 }
 
-/// What [`Rules::resume`] needs to know of the write in progress.
+/// A write to do, and what [`Rules::resume`] needs to know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pending {
-    receipt: Receipt,
-    claimed_by: ClaimedBy,
-    placed: Placed,
-    may_begin: bool,
+    /// The write.
+    pub write: Write,
+    now: u64,
+    attempt: Attempt,
 }
 
-/// What claims the session that a write is for.
+/// What a write tries, and what follows if the guard refuses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ClaimedBy {
-    /// A new session: the write claims it.
-    Itself,
-    /// A valid receipt.
-    Receipt,
-    /// A token that nothing vouches for.
-    Token,
+enum Attempt {
+    /// A new session.
+    Begin,
+    /// A session that a receipt claims, on this version. `takeover` is tried next, if the item admits it.
+    ByReceipt { takeover: Option<Guard> },
+    /// A session that a bare token claims, on this version. Then `takeover` is tried, then the other
+    /// tokens. `begins` is the placement of a new session, if the request may begin one.
+    ByToken { takeover: Option<Guard>, others: Option<BareTokens>, begins: Option<Placed> },
+    /// An extension of a session on another version. Its result does not matter.
+    Extend { version: VersionCode },
 }
 
 impl Rules {
-    /// Decides what a request does to its session.
-    pub fn enter(&self, visit: &Visit<'_>, now: u64, rng: &mut impl CryptoRng) -> Step {
-        match visit.claim {
-            Claim::Receipt(receipt, age) if age < self.timing.lifetime_seconds() => {
-                self.enter_by_receipt(visit, receipt, age, now)
-            }
-            _ if !visit.is_document => Step::Done(Session::Absent),
-            Claim::Bare(token) => self.write_by_token(visit, token, now),
-            // A receipt past its lifetime proves no more than a bare token. It is worth a write only if
-            // the edge found the session alive.
-            Claim::Receipt(receipt, _) if matches!(visit.route, Some(Route::Moved | Route::Record)) => {
-                self.write_by_token(visit, receipt.token, now)
-            }
-            _ if is_bot(visit.user_agent) => Step::Done(Session::Absent),
-            _ => self.begin(placed(visit), now, rng),
+    /// Decides what a request does to its session, before the app answers.
+    pub fn enter(&self, visit: &Visit, now: u64, rng: &mut impl CryptoRng) -> Step {
+        if visit.chosen.is_some_and(|chosen| chosen != self.version) {
+            return Step::Done(Session::Misdirected);
         }
-    }
-
-    /// Decides for a receipt that is within its lifetime.
-    fn enter_by_receipt(&self, visit: &Visit<'_>, receipt: Receipt, age: u64, now: u64) -> Step {
-        let is_ours = receipt.version == self.version;
-        let guard = match visit.route {
-            _ if !visit.is_document => None,
-            Some(Route::Moved) => Some(Guard::Move),
-            // The edge has seen a newer item than the receipt, and the item names this version.
-            Some(Route::Record) if !is_ours => Some(Guard::Renew),
-            _ if is_ours && age >= self.timing.touch_interval_seconds => Some(Guard::Renew),
-            _ => None,
-        };
-        match guard {
-            Some(guard) => self.write(visit, guard, receipt, now),
-            None if is_ours => Step::Done(Session::Here { receipt, is_new: false }),
-            None => Step::Done(Session::Elsewhere { token: receipt.token, version: receipt.version }),
+        let is_roll = visit.route == Some(Route::Roll);
+        match visit.claim {
+            _ if visit.kind == Kind::Rest || matches!(visit.route, Some(Route::Asset | Route::Stray)) => {
+                Step::Done(self.seen(visit.claim, now))
+            }
+            // The edge found no session, whatever the cookie says.
+            _ if is_roll && self.has_keys => self.begin_or_nothing(self.begins(visit), now, rng),
+            Claim::Receipt(receipt) if self.timing.is_within_lifetime(&receipt, now) => {
+                self.enter_by_receipt(visit, receipt, now)
+            }
+            // Any other version's old receipt may be a session that the table could not confirm.
+            Claim::Receipt(receipt)
+                if receipt.version != self.version
+                    && matches!(visit.route, Some(Route::Fallback | Route::Hint | Route::Receipt)) =>
+            {
+                Step::Done(Session::Elsewhere { token: receipt.token, version: receipt.version })
+            }
+            // A receipt past its lifetime proves no more than a bare token.
+            Claim::Receipt(receipt) => {
+                let from = visit.from.or((receipt.version != self.version).then_some(receipt.version));
+                self.try_token(visit, receipt.token, None, from, now)
+            }
+            Claim::Bare(tokens) => {
+                let (token, others) = tokens.split_first();
+                self.try_token(visit, token, others, visit.from, now)
+            }
+            Claim::Nothing => self.begin_or_nothing(self.begins(visit), now, rng),
         }
     }
 
     /// Decides what follows from a write.
-    pub fn resume(&self, pending: Pending, written: Written, now: u64, rng: &mut impl CryptoRng) -> Step {
-        let Pending { receipt, claimed_by, placed, may_begin } = pending;
-        match (written, claimed_by) {
-            (Written::Done { started, placed }, _) => {
+    pub fn resume(&self, pending: Pending, written: Written, rng: &mut impl CryptoRng) -> Step {
+        let Pending { write: Write { claimed, .. }, now, attempt } = pending;
+        let Claimed { receipt, .. } = claimed;
+        match (written, attempt) {
+            (_, Attempt::Extend { version }) => Step::Done(Session::Elsewhere { token: receipt.token, version }),
+            (Written::Done { started, placed }, attempt) => {
+                if self.timing.is_past_end(started, now) {
+                    return self.over(attempt, now, rng);
+                }
                 Step::Done(Session::Here { receipt: Receipt { started, placed, ..receipt }, is_new: true })
             }
-            (Written::Refused(item), ClaimedBy::Receipt) => {
-                let version = item.and_then(|item| item.version).unwrap_or(self.version);
-                Step::Done(Session::Elsewhere { token: receipt.token, version })
-            }
-            (Written::Refused(item), ClaimedBy::Itself | ClaimedBy::Token) => {
-                match self.version_elsewhere(item.as_ref(), now) {
-                    Some(version) => Step::Done(Session::Elsewhere { token: receipt.token, version }),
-                    // The session is over, or there never was one. Its token is not adopted.
-                    None if may_begin => self.begin(placed, now, rng),
-                    None => Step::Done(Session::Absent),
-                }
-            }
             (Written::Failed, _) if !self.has_keys => Step::Done(Session::Unwritten),
-            (Written::Failed, ClaimedBy::Token) => Step::Done(Session::Unknown),
-            (Written::Failed, ClaimedBy::Itself | ClaimedBy::Receipt) => {
+            (Written::Failed, Attempt::ByToken { .. }) => Step::Done(Session::Unknown),
+            (Written::Failed, Attempt::Begin | Attempt::ByReceipt { .. }) => {
                 Step::Done(Session::Here { receipt, is_new: true })
             }
+            (Written::Refused(Stored::Unreadable), _) => Step::Done(Session::Unknown),
+            (Written::Refused(stored), attempt) => self.refused(claimed, attempt, &stored, now, rng),
         }
     }
 
-    /// Begins a session with a new token.
-    fn begin(&self, placed: Placed, now: u64, rng: &mut impl CryptoRng) -> Step {
-        let receipt = self.first_receipt(Token::generate(rng), placed, now);
-        let pending = Pending { receipt, claimed_by: ClaimedBy::Itself, placed, may_begin: true };
-        Step::Write(Write { receipt, expiration: self.expiration(now), guard: Guard::Begin }, pending)
+    /// The write of a new session, for when the status of the answer is known.
+    pub fn begin(&self, receipt: Receipt) -> Pending {
+        let claimed = Claimed { receipt, order: (0, 0), from: None };
+        self.pending(claimed, Guard::Begin, Change::Put, Attempt::Begin, receipt.touched)
     }
 
-    /// Writes a session that a valid receipt claims.
-    fn write(&self, visit: &Visit<'_>, guard: Guard, receipt: Receipt, now: u64) -> Step {
-        let placed = if guard == Guard::Move { placed(visit) } else { receipt.placed };
-        let receipt = Receipt { version: self.version, touched: now, placed, ..receipt };
-        let pending = Pending { receipt, claimed_by: ClaimedBy::Receipt, placed, may_begin: false };
-        Step::Write(Write { receipt, expiration: self.expiration(now), guard }, pending)
+    /// What a request without any effect sees of its session.
+    fn seen(&self, claim: Claim, now: u64) -> Session {
+        match claim {
+            Claim::Receipt(receipt) if !self.timing.is_within_lifetime(&receipt, now) => Session::Absent,
+            Claim::Receipt(receipt) if receipt.version == self.version => Session::Here { receipt, is_new: false },
+            Claim::Receipt(Receipt { token, version, .. }) => Session::Elsewhere { token, version },
+            Claim::Bare(_) | Claim::Nothing => Session::Absent,
+        }
     }
 
-    /// Writes a session that only a token claims.
-    fn write_by_token(&self, visit: &Visit<'_>, token: Token, now: u64) -> Step {
-        let guard = if visit.route == Some(Route::Moved) { Guard::MoveByToken } else { Guard::RenewByToken };
-        let placed = placed(visit);
-        let receipt = self.first_receipt(token, placed, now);
-        let may_begin = !is_bot(visit.user_agent);
-        let pending = Pending { receipt, claimed_by: ClaimedBy::Token, placed, may_begin };
-        Step::Write(Write { receipt, expiration: self.expiration(now), guard }, pending)
+    /// Decides for a receipt that is within its lifetime.
+    fn enter_by_receipt(&self, visit: &Visit, receipt: Receipt, now: u64) -> Step {
+        let is_ours = receipt.version == self.version;
+        let takeover = match visit.route {
+            Some(Route::Moved) => Some(Guard::Move),
+            // The edge has seen an item that is newer than the receipt and names this version.
+            Some(Route::Record) if !is_ours => None,
+            _ if is_ours && self.timing.is_due(&receipt, now) => Some(Guard::Reclaim),
+            _ if is_ours => return Step::Done(Session::Here { receipt, is_new: false }),
+            _ => return Step::Done(Session::Elsewhere { token: receipt.token, version: receipt.version }),
+        };
+        let placed = if visit.route == Some(Route::Moved) { placed_by_edge(visit) } else { receipt.placed };
+        let claimed = Claimed {
+            receipt: Receipt { version: self.version, touched: now, placed, ..receipt },
+            order: receipt.order(),
+            from: visit.from.or(Some(receipt.version)),
+        };
+        self.step(claimed, Guard::Renew, Change::Renew, Attempt::ByReceipt { takeover }, now)
     }
 
-    fn first_receipt(&self, token: Token, placed: Placed, now: u64) -> Receipt {
-        Receipt { token, version: self.version, placed, started: now, touched: now }
+    /// Tries the session of a token that nothing vouches for.
+    fn try_token(
+        &self,
+        visit: &Visit,
+        token: Token,
+        others: Option<BareTokens>,
+        from: Option<VersionCode>,
+        now: u64,
+    ) -> Step {
+        let is_moved = visit.route == Some(Route::Moved);
+        let placed = if is_moved { placed_by_edge(visit) } else { Placed::default() };
+        let receipt = Receipt { token, version: self.version, placed, started: now, touched: now };
+        let takeover = is_moved.then_some(Guard::MoveByToken);
+        let attempt = Attempt::ByToken { takeover, others, begins: self.begins(visit) };
+        let claimed = Claimed { receipt, order: (0, 0), from };
+        self.step(claimed, Guard::RenewByToken, Change::Renew, attempt, now)
     }
 
-    fn expiration(&self, now: u64) -> u64 {
-        now + self.timing.lifetime_seconds()
+    /// Decides after a guard refused a write.
+    fn refused(&self, claimed: Claimed, attempt: Attempt, stored: &Stored, now: u64, rng: &mut impl CryptoRng) -> Step {
+        let item = match stored {
+            Stored::Item(item) => Some(item),
+            Stored::Absent | Stored::Unreadable => None,
+        };
+        let takeover = match attempt {
+            Attempt::ByReceipt { takeover } | Attempt::ByToken { takeover, .. } => takeover,
+            Attempt::Begin | Attempt::Extend { .. } => None,
+        };
+        if let Some(guard) = takeover.filter(|guard| guard.admits(item, &claimed)) {
+            let attempt = match attempt {
+                Attempt::ByToken { others, begins, .. } => Attempt::ByToken { takeover: None, others, begins },
+                _ => Attempt::ByReceipt { takeover: None },
+            };
+            return self.step(claimed, guard, Change::Place, attempt, now);
+        }
+        let other = item.and_then(|item| item.version).filter(|version| *version != self.version);
+        match (other, attempt) {
+            // The visit was one, wherever the session is.
+            (Some(version), _) if item.is_some_and(|item| item.is_live(now)) => {
+                self.step(claimed, Guard::Extend, Change::Extend, Attempt::Extend { version }, now)
+            }
+            (Some(version), Attempt::ByReceipt { .. }) => {
+                Step::Done(Session::Elsewhere { token: claimed.receipt.token, version })
+            }
+            _ => self.over(attempt, now, rng),
+        }
     }
 
-    /// The other version that a live item names.
-    fn version_elsewhere(&self, item: Option<&SessionItem>, now: u64) -> Option<VersionCode> {
-        let version = item.filter(|item| item.is_live(now))?.version?;
-        (version != self.version).then_some(version)
+    /// The claimed session is over, or there never was one. The next token is tried; its own token is not
+    /// adopted.
+    fn over(&self, attempt: Attempt, now: u64, rng: &mut impl CryptoRng) -> Step {
+        match attempt {
+            Attempt::ByToken { others: Some(others), begins, .. } => {
+                let (token, others) = others.split_first();
+                let receipt =
+                    Receipt { token, version: self.version, placed: Placed::default(), started: now, touched: now };
+                let claimed = Claimed { receipt, order: (0, 0), from: None };
+                let attempt = Attempt::ByToken { takeover: None, others, begins };
+                self.step(claimed, Guard::RenewByToken, Change::Renew, attempt, now)
+            }
+            Attempt::ByToken { others: None, begins, .. } => self.begin_or_nothing(begins, now, rng),
+            Attempt::Begin | Attempt::ByReceipt { .. } | Attempt::Extend { .. } => Step::Done(Session::Absent),
+        }
+    }
+
+    /// The placement of the session that a request may begin, if it may begin one.
+    fn begins(&self, visit: &Visit) -> Option<Placed> {
+        let may_begin =
+            visit.kind == Kind::Document && matches!(visit.route, None | Some(Route::Roll | Route::Fallback));
+        may_begin.then(|| placed_by_edge(visit))
+    }
+
+    fn begin_or_nothing(&self, begins: Option<Placed>, now: u64, rng: &mut impl CryptoRng) -> Step {
+        let Some(placed) = begins else { return Step::Done(Session::Absent) };
+        let token = Token::generate(rng);
+        Step::Done(Session::New(Receipt { token, version: self.version, placed, started: now, touched: now }))
+    }
+
+    fn step(&self, claimed: Claimed, guard: Guard, change: Change, attempt: Attempt, now: u64) -> Step {
+        Step::Write(Box::new(self.pending(claimed, guard, change, attempt, now)))
+    }
+
+    fn pending(&self, claimed: Claimed, guard: Guard, change: Change, attempt: Attempt, now: u64) -> Pending {
+        let expiration = now + self.timing.lifetime_seconds();
+        Pending { write: Write { claimed, expiration, guard, change }, now, attempt }
     }
 }
 
 /// How the edge placed the session of a request.
-fn placed(visit: &Visit<'_>) -> Placed {
+fn placed_by_edge(visit: &Visit) -> Placed {
     let placement = match visit.route {
         Some(Route::Roll) => Placement::Drawn,
         Some(Route::Moved) => Placement::Moved,

@@ -1,75 +1,98 @@
 //! A write to a session's item, and how it ended.
 
-use stickshift_contract::{Placed, Receipt, SessionItem};
+use stickshift_contract::{Placed, Receipt, SessionItem, VersionCode};
 
-use crate::guard::Guard;
-
-/// A write to one session's item.
-///
-/// [`Guard::Begin`] puts a whole new item. Every other write updates the item: it keeps attributes of
-/// the app's own, and keeps `started` if the item has it.
+/// The session that a write is for, and what claims it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Write {
-    /// The session as this write leaves it, if nothing stored has to be kept.
+pub struct Claimed {
+    /// The session as the write leaves it, if nothing stored has to be kept.
     pub receipt: Receipt,
-    /// The item's new `expiration`, in Unix seconds.
-    pub expiration: u64,
-    /// When the write may happen.
-    pub guard: Guard,
+    /// The order of the receipt that claims the session; see [`Receipt::order`]. `(0, 0)` without one.
+    pub order: (u64, u64),
+    /// The version that a moved session left.
+    pub from: Option<VersionCode>,
+}
+
+/// What an update sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A whole new item.
+    Put,
+    /// This version, this visit and the end. The placement and the first visit stay as they are.
+    Renew,
+    /// The same, and the placement.
+    Place,
+    /// This visit and the end, nothing else.
+    Extend,
 }
 
 /// How a write ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// The session is on this version. These values come from the item as it is now.
+    /// The write happened. These values come from the item as it is now.
     Done {
         /// Unix seconds of the first visit.
         started: u64,
-        /// How the session came to this version.
+        /// How the session came to its version.
         placed: Placed,
     },
-    /// The guard refused the write. This is the stored item, if there is one and it can be read.
-    Refused(Option<SessionItem>),
+    /// The guard refused the write. This is the stored item.
+    Refused(Stored),
     /// The table did not answer or did not accept the write. The write may have happened all the same.
     Failed,
 }
 
-impl Write {
-    /// The attributes that an update sets. An update expression calls each one `#name` and its value
-    /// `:name`.
+/// What the table holds where it refused a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// Nothing.
+    Absent,
+    /// This item.
+    Item(SessionItem),
+    /// An item that this release cannot read.
+    Unreadable,
+}
+
+impl Change {
+    /// The attributes that the change and its guard may name. An expression calls each one `#name` and its
+    /// value `:name`.
     pub const ATTRIBUTES: [&str; 6] = ["version", "expiration", "touched", "started", "revision", "placement"];
 
     /// The [update expression](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html).
-    pub fn update_expression(&self) -> &'static str {
-        if self.is_move() {
-            "SET #version = :version, #expiration = :expiration, #touched = :touched, \
-             #started = if_not_exists(#started, :started), #revision = :revision, #placement = :placement"
-        } else {
-            "SET #version = :version, #expiration = :expiration, #touched = :touched, \
-             #started = if_not_exists(#started, :started), #revision = if_not_exists(#revision, :revision), \
-             #placement = if_not_exists(#placement, :placement)"
+    pub fn update_expression(self) -> &'static str {
+        match self {
+            Self::Put | Self::Place => {
+                "SET #version = :version, #expiration = :expiration, #touched = :touched, \
+                 #started = if_not_exists(#started, :started), #revision = :revision, #placement = :placement"
+            }
+            Self::Renew => {
+                "SET #version = :version, #expiration = :expiration, #touched = :touched, \
+                 #started = if_not_exists(#started, :started), #revision = if_not_exists(#revision, :revision), \
+                 #placement = if_not_exists(#placement, :placement)"
+            }
+            Self::Extend => "SET #expiration = :expiration, #touched = :touched",
         }
     }
 
-    /// The item after this write, for the simulator: the same as [`Write::update_expression`] does in
+    /// The item after the change, for the simulator: the same as [`Change::update_expression`] does in
     /// DynamoDB.
-    pub fn apply(&self, stored: Option<&SessionItem>) -> SessionItem {
-        let Receipt { token, version, placed, started, touched } = self.receipt;
-        let kept = stored.filter(|_| self.guard != Guard::Begin);
-        let placed = kept.filter(|_| !self.is_move()).map_or(placed, SessionItem::placed);
-        SessionItem {
+    pub fn apply(self, stored: Option<&SessionItem>, receipt: &Receipt, expiration: u64) -> SessionItem {
+        let Receipt { token, version, placed, started, touched } = *receipt;
+        let new = SessionItem {
             token,
             version: Some(version),
-            expiration: self.expiration,
-            started: kept.map_or(started, |item| item.started),
+            expiration,
+            started,
             touched,
             revision: placed.revision,
             placement: placed.placement,
+            failed: None,
+        };
+        match (self, stored) {
+            (Self::Put, _) | (_, None) => new,
+            (Self::Place, Some(item)) => SessionItem { started: item.started, failed: item.failed, ..new },
+            (Self::Renew, Some(item)) => SessionItem { version: Some(version), expiration, touched, ..item.clone() },
+            (Self::Extend, Some(item)) => SessionItem { expiration, touched, ..item.clone() },
         }
-    }
-
-    /// Whether the edge moved the session here. Only then does an update change the placement.
-    fn is_move(&self) -> bool {
-        matches!(self.guard, Guard::Move | Guard::MoveByToken)
     }
 }

@@ -2,6 +2,9 @@
 
 use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, VersionCode, Weight};
 
+/// Where a version answers monitors.
+pub(super) const ADMIN_LISTEN: &str = "127.0.0.1:9464";
+
 /// Reads `VERSION=PERCENT`.
 pub(super) fn parse_weight(text: &str) -> Result<(VersionCode, Weight), String> {
     let (version, weight) = text.split_once('=').ok_or("expected VERSION=PERCENT, for example 2=10")?;

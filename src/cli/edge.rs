@@ -15,7 +15,7 @@ use stickshift_contract::{DEADLINE, Origin, VersionCode, Weight};
 use stickshift_edge::CustomOrigin;
 
 use super::arguments::{in_words, parse_origin, parse_weight};
-use super::stop::until_signal;
+use super::stop::StopSignal;
 
 #[derive(Debug, Args)]
 #[command(
@@ -40,6 +40,7 @@ pub(super) struct Edge {
 /// Runs until a signal to stop. Errors are for people and say what to do.
 pub(super) async fn edge(arguments: Edge) -> Result<()> {
     let Edge { listen, origins, weights, dynamodb: endpoint } = arguments;
+    let stop = StopSignal::install()?;
     let shared = SharedSettings::from_environment()?;
     for (index, (version, _)) in origins.iter().enumerate() {
         if origins[..index].iter().any(|(earlier, _)| earlier == version) {
@@ -67,7 +68,7 @@ pub(super) async fn edge(arguments: Edge) -> Result<()> {
         let Origin { domain, port, .. } = &planned.origin;
         info!("version {version} at {domain}:{port}: {}", in_words(&cloudfront.plan, *version, planned));
     }
-    until_signal().await?;
+    stop.wait().await;
     info!("stopping: finishing requests in progress");
     cloudfront.stop().await;
     Ok(())

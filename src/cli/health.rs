@@ -7,10 +7,12 @@ use awc::Client;
 use awc::http::header::USER_AGENT;
 use clap::Args;
 
+use super::arguments::ADMIN_LISTEN;
+
 #[derive(Debug, Args)]
 pub(super) struct Health {
     /// The URL to ask; /readyz also asks whether DynamoDB answers
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000/healthz")]
+    #[arg(long, value_name = "URL", default_value_t = format!("http://{ADMIN_LISTEN}/healthz"))]
     url: String,
 }
 

@@ -1,6 +1,6 @@
 //! `stickshift serve`: one version of the app.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,11 +9,12 @@ use log::info;
 use stickshift::listener::bind;
 #[cfg(feature = "embedded-dynamodb")]
 use stickshift::local::machine::{DataDir, EmbeddedDynamoDb};
-use stickshift::serve;
+use stickshift::serve::{self, OriginListeners};
 use stickshift::settings::Settings;
 use stickshift::store::DynamoDb;
 
-use super::stop::until_signal;
+use super::arguments::ADMIN_LISTEN;
+use super::stop::StopSignal;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -23,6 +24,9 @@ pub(super) struct Serve {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
+    /// Where to answer monitors: /healthz, /readyz and /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = ADMIN_LISTEN)]
+    admin_listen: SocketAddr,
     #[cfg(feature = "embedded-dynamodb")]
     /// Use an embedded DynamoDB instead of AWS's
     #[arg(long)]
@@ -36,7 +40,9 @@ pub(super) struct Serve {
 /// Serves it until a signal to stop. Errors are for people and say what to do.
 pub(super) async fn serve(arguments: Serve) -> Result<()> {
     let settings = Settings::load(&arguments.theme)?;
-    let listener = bind(arguments.listen, "--listen", &format!("version {}", settings.version))?;
+    let public = bind(arguments.listen, "--listen", &format!("version {}", settings.version))?;
+    let admin = bind(arguments.admin_listen, "--admin-listen", "monitors")?;
+    let listeners = OriginListeners { public, admin };
     #[cfg(feature = "embedded-dynamodb")]
     if arguments.embedded {
         let mut settings = settings;
@@ -44,21 +50,23 @@ pub(super) async fn serve(arguments: Serve) -> Result<()> {
         // The directory may hold sessions of `up`, which signs with these keys.
         let keys = data_dir.keys()?;
         settings.shared.cookie.keys.get_or_insert(keys);
-        let dynamodb_listener = TcpListener::bind("127.0.0.1:0")?;
+        let dynamodb_listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         let embedded =
-            EmbeddedDynamoDb::start(dynamodb_listener, Some(&data_dir.database()), &settings.shared.tables).await?;
-        serve_with(listener, settings, embedded.dynamodb()).await?;
+            EmbeddedDynamoDb::start(dynamodb_listener, Some(&data_dir.database()?), &settings.shared.tables).await?;
+        serve_with(listeners, settings, embedded.dynamodb()).await?;
         return embedded.stop().await;
     }
-    serve_with(listener, settings, DynamoDb::from_environment().await).await
+    serve_with(listeners, settings, DynamoDb::from_environment().await).await
 }
 
-async fn serve_with(listener: TcpListener, settings: Settings, dynamodb: DynamoDb) -> Result<()> {
+async fn serve_with(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb) -> Result<()> {
+    let stop = StopSignal::install()?;
     let version = settings.version;
-    let address = listener.local_addr()?;
-    let origin = serve::start(listener, settings, dynamodb)?;
+    let (address, admin_address) = (listeners.public.local_addr()?, listeners.admin.local_addr()?);
+    let origin = serve::start(listeners, settings, dynamodb)?;
+    info!("monitors are answered on http://{admin_address}");
     info!("version {version} is served on http://{address}");
-    until_signal().await?;
+    stop.wait().await;
     info!("stopping: finishing requests in progress");
     origin.drain().await;
     origin.stop().await;

@@ -1,22 +1,34 @@
 //! Waiting for the signal to stop.
 
 use anyhow::Result;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for Ctrl-C or SIGTERM. From then on, a second signal ends the process at once.
-pub(super) async fn until_signal() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut next_signal = async move || {
+/// Ctrl-C and SIGTERM. From [`StopSignal::install`] on they no longer end the process by themselves.
+#[derive(Debug)]
+pub(super) struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    /// Takes over both signals. A command does this before it says that it is ready.
+    pub(super) fn install() -> Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for a signal. From then on, a second signal ends the process at once.
+    pub(super) async fn wait(mut self) {
+        self.next().await;
+        actix_web::rt::spawn(async move {
+            self.next().await;
+            std::process::exit(130);
+        });
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    };
-    next_signal().await;
-    actix_web::rt::spawn(async move {
-        next_signal().await;
-        std::process::exit(130);
-    });
-    Ok(())
+    }
 }

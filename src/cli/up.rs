@@ -13,8 +13,8 @@ use stickshift::settings::Settings;
 use stickshift_contract::{DEADLINE, VersionCode, Weight};
 use stickshift_edge::CustomOrigin;
 
-use super::arguments::{in_words, parse_weight};
-use super::stop::until_signal;
+use super::arguments::{ADMIN_LISTEN, in_words, parse_weight};
+use super::stop::StopSignal;
 
 #[derive(Debug, Args)]
 pub(super) struct Up {
@@ -31,6 +31,9 @@ pub(super) struct Up {
     /// Where sessions and keys are kept
     #[arg(long, value_name = "FOLDER", default_value = ".stickshift")]
     data_dir: PathBuf,
+    /// Where the first version answers monitors; the other versions take the ports after it
+    #[arg(long, value_name = "ADDRESS", default_value = ADMIN_LISTEN)]
+    admin_listen: SocketAddr,
     /// Where the embedded DynamoDB listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     dynamodb: SocketAddr,
@@ -38,6 +41,7 @@ pub(super) struct Up {
 
 /// Runs until a signal to stop. Errors are for people and say what to do.
 pub(super) async fn up(arguments: Up) -> Result<()> {
+    let stop = StopSignal::install()?;
     let mut versions =
         theme_files(&arguments.themes)?.iter().map(|file| Settings::load(file)).collect::<Result<Vec<_>>>()?;
     let data_dir = DataDir::open(&arguments.data_dir)?;
@@ -50,6 +54,7 @@ pub(super) async fn up(arguments: Up) -> Result<()> {
     let machine = Machine::start(MachineConfig {
         listen: arguments.listen,
         dynamodb: arguments.dynamodb,
+        admin_listen: arguments.admin_listen,
         versions,
         weights: arguments.weights,
         data_dir: Some(data_dir),
@@ -59,7 +64,7 @@ pub(super) async fn up(arguments: Up) -> Result<()> {
     })
     .await?;
     print!("{}", overview(&machine, &arguments.data_dir));
-    until_signal().await?;
+    stop.wait().await;
     info!("stopping: finishing requests in progress");
     machine.stop().await
 }
@@ -92,6 +97,10 @@ fn overview(machine: &Machine, data_dir: &Path) -> String {
         let Some(planned) = machine.cloudfront.plan.versions().get(&version) else { continue };
         let about = format!("version {version}, {}", in_words(&machine.cloudfront.plan, version, planned));
         row(&settings.theme.name, format!("http://{address}"), about);
+    }
+    for RunningVersion { settings, admin_address, .. } in &machine.versions {
+        let about = format!("of version {}: /healthz, /readyz, /metrics", settings.version);
+        row("Monitors", format!("http://{admin_address}"), about);
     }
     row("DynamoDB", machine.dynamodb.endpoint().to_owned(), format!("kept in {}", data_dir.display()));
     lines.push("\nCtrl-C stops all of it.\n".to_owned());

@@ -3,7 +3,7 @@
 mod data_dir;
 mod embedded_dynamodb;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +14,7 @@ pub use embedded_dynamodb::EmbeddedDynamoDb;
 
 use super::cloudfront::{CloudFront, CloudFrontConfig, SharedRng};
 use crate::listener::bind;
-use crate::serve::{self, RunningOrigin};
+use crate::serve::{self, OriginListeners, RunningOrigin};
 use crate::settings::{Settings, SharedSettings};
 
 /// What to run.
@@ -24,6 +24,9 @@ pub struct MachineConfig {
     pub listen: SocketAddr,
     /// Where the embedded DynamoDB listens.
     pub dynamodb: SocketAddr,
+    /// Where the first version listens for monitors. The other versions take the ports after it. Port 0
+    /// means any free ports.
+    pub admin_listen: SocketAddr,
     /// The versions, the stable one first, with the keys that they share.
     pub versions: Vec<Settings>,
     /// The weights that the command line asks for.
@@ -57,14 +60,25 @@ pub struct RunningVersion {
     pub settings: Settings,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens for monitors.
+    pub admin_address: SocketAddr,
     origin: RunningOrigin,
 }
 
 impl Machine {
     /// Starts all parts. Errors: a port is taken, the data cannot be used, or the weights make no plan.
     pub async fn start(config: MachineConfig) -> Result<Self> {
-        let MachineConfig { listen, dynamodb, versions, weights, data_dir, rng, read_timeout_seconds, edge_deadline } =
-            config;
+        let MachineConfig {
+            listen,
+            dynamodb,
+            admin_listen,
+            versions,
+            weights,
+            data_dir,
+            rng,
+            read_timeout_seconds,
+            edge_deadline,
+        } = config;
         let Some(shared) = versions.first().map(|settings| settings.shared.clone()) else {
             bail!("there is no version to serve")
         };
@@ -75,11 +89,11 @@ impl Machine {
         let dynamodb_listener = bind(dynamodb, "--dynamodb", "the embedded DynamoDB")?;
         let mut bound = Vec::new();
         for (settings, place) in versions.into_iter().zip(1u16..) {
-            let listener = bind_version(settings.version, listen.port(), place)?;
-            bound.push((settings, listener.local_addr()?, listener));
+            let listeners = bind_version(settings.version, listen.port(), admin_listen, place)?;
+            bound.push((settings, listeners.public.local_addr()?, listeners));
         }
 
-        let file = data_dir.as_ref().map(DataDir::database);
+        let file = data_dir.as_ref().map(DataDir::database).transpose()?;
         let dynamodb = EmbeddedDynamoDb::start(dynamodb_listener, file.as_deref(), &shared.tables).await?;
         let origins: Result<_> =
             bound.iter().map(|(settings, address, _)| Ok((settings.version, local_origin(*address)?))).collect();
@@ -95,9 +109,10 @@ impl Machine {
         };
         let cloudfront = CloudFront::start(listener, cloudfront).await?;
         let mut versions = Vec::new();
-        for (settings, address, listener) in bound {
-            let origin = serve::start(listener, settings.clone(), dynamodb.dynamodb())?;
-            versions.push(RunningVersion { settings, address, origin });
+        for (settings, address, listeners) in bound {
+            let admin_address = listeners.admin.local_addr()?;
+            let origin = serve::start(listeners, settings.clone(), dynamodb.dynamodb())?;
+            versions.push(RunningVersion { settings, address, admin_address, origin });
         }
         Ok(Self { cloudfront, versions, dynamodb, _data_dir: data_dir })
     }
@@ -112,12 +127,24 @@ impl Machine {
     }
 }
 
-/// Binds the port of the version at `place`, counted from 1.
-fn bind_version(version: VersionCode, cloudfront_port: u16, place: u16) -> Result<TcpListener> {
-    let port = if cloudfront_port == 0 { Some(0) } else { cloudfront_port.checked_add(place) };
-    let port = port.context("there are not enough ports after the port of --listen")?;
+/// Binds the ports of the version at `place`, counted from 1.
+fn bind_version(
+    version: VersionCode,
+    cloudfront_port: u16,
+    admin_listen: SocketAddr,
+    place: u16,
+) -> Result<OriginListeners> {
+    let after = |port: u16, places: u16, flag: &str| {
+        let port = if port == 0 { Some(0) } else { port.checked_add(places) };
+        port.with_context(|| format!("there are not enough ports after the port of {flag}"))
+    };
+    let port = after(cloudfront_port, place, "--listen")?;
     let what = format!("version {version} (versions take the ports after CloudFront's)");
-    bind((Ipv4Addr::LOCALHOST, port).into(), "--listen", &what)
+    let public = bind((Ipv4Addr::LOCALHOST, port).into(), "--listen", &what)?;
+    let admin_port = after(admin_listen.port(), place - 1, "--admin-listen")?;
+    let what = format!("monitors of version {version} (each version takes the next port)");
+    let admin = bind((admin_listen.ip(), admin_port).into(), "--admin-listen", &what)?;
+    Ok(OriginListeners { public, admin })
 }
 
 fn local_origin(address: SocketAddr) -> Result<Origin> {

@@ -1,6 +1,6 @@
 //! The plan that `up` and `edge` put in force when they start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_dynamodb::Client;
@@ -40,9 +40,10 @@ pub(super) async fn put_in_force(client: &Client, table: &str, wanted: &StartPla
 
 /// Makes the plan for `origins`, the stable version first.
 ///
-/// If the plan in force has the same versions, it is kept and only the weights that are asked for change:
-/// what an operator has set survives a restart. Otherwise every version but the first one gets 10 percent
-/// of new sessions, and the first one gets the rest.
+/// What an operator has set survives a restart: a version of the plan in force keeps its state and its
+/// weight. A version that the plan in force does not have comes staged, unless a weight is asked for it. In
+/// a first plan every version but the first one gets 10 percent of new sessions. The stable version gets
+/// the rest.
 ///
 /// Errors: a weight names an unknown version, or the weights break a rule of the plan.
 fn plan(origins: &[(VersionCode, Origin)], weights: &[(VersionCode, Weight)], in_force: Option<&Plan>) -> Result<Plan> {
@@ -53,28 +54,28 @@ fn plan(origins: &[(VersionCode, Origin)], weights: &[(VersionCode, Weight)], in
             bail!("--weight names version {code}, but there are versions {known}");
         }
     }
-    let kept = in_force.filter(|plan| plan.versions().keys().copied().eq(codes().collect::<BTreeSet<_>>()));
     let Some(&(first, _)) = origins.first() else { bail!("there is no version to serve") };
-    let stable = kept.map_or(first, Plan::stable);
+    // The stable version's theme file may be gone.
+    let stable = in_force.map(Plan::stable).filter(|stable| codes().any(|code| code == *stable)).unwrap_or(first);
     let asked = |code| weights.iter().rev().find(|(asked, _)| *asked == code).map(|(_, weight)| *weight);
-    let mut versions: BTreeMap<VersionCode, PlannedVersion> = origins
-        .iter()
-        .map(|(code, origin)| {
-            let tenth = PlannedVersion {
-                origin: origin.clone(),
-                weight: Weight::from_basis_points(1000).expect("10 percent is a weight"),
-                state: State::Live,
-                until: None,
-                withdrawn_at: None,
-            };
-            let mut planned = kept.and_then(|plan| plan.versions().get(code)).cloned().unwrap_or(tenth);
-            planned.origin = origin.clone();
-            planned.weight = asked(*code).unwrap_or(planned.weight);
-            (*code, planned)
-        })
-        .collect();
-    // Without weights on the command line, a plan that is kept has a whole set of weights already.
-    if asked(stable).is_none() && (kept.is_none() || !weights.is_empty()) {
+    let mut versions = BTreeMap::new();
+    for (code, origin) in origins {
+        let known = in_force.and_then(|plan| plan.versions().get(code));
+        let mut planned = known.cloned().unwrap_or_else(|| new_version(origin, in_force.is_none()));
+        planned.origin = origin.clone();
+        if let Some(weight) = asked(*code) {
+            planned.weight = weight;
+            if planned.state == State::Staged && weight != Weight::NONE {
+                planned.state = State::Live;
+            }
+        }
+        if *code == stable {
+            planned.state = State::Live;
+            planned.until = None;
+        }
+        versions.insert(*code, planned);
+    }
+    if asked(stable).is_none() {
         let others: u32 = versions
             .iter()
             .filter(|(code, planned)| **code != stable && planned.state == State::Live)
@@ -82,15 +83,22 @@ fn plan(origins: &[(VersionCode, Origin)], weights: &[(VersionCode, Weight)], in
             .sum();
         let rest = u16::try_from(others).ok().and_then(|others| Weight::ALL.basis_points().checked_sub(others));
         let rest = rest.context("the weights add up to more than 100 percent: lower them with --weight")?;
-        let stable = versions.get_mut(&stable).context("the stable version has no origin")?;
-        stable.weight = Weight::from_basis_points(rest).expect("a part of all is a weight");
+        let planned = versions.get_mut(&stable).context("the stable version has no origin")?;
+        planned.weight = Weight::from_basis_points(rest).expect("a part of all is a weight");
     }
     let plan = |revision, versions| Plan::new(revision, stable, versions).context("the weights make no plan");
     match in_force {
         Some(in_force) if *in_force.versions() == versions && in_force.stable() == stable => Ok(in_force.clone()),
-        Some(in_force) => plan(in_force.revision() + 1, versions),
+        Some(in_force) => plan(in_force.revision().saturating_add(1), versions),
         None => plan(1, versions),
     }
+}
+
+/// A version that no plan has yet.
+fn new_version(origin: &Origin, is_first_plan: bool) -> PlannedVersion {
+    let (state, basis_points) = if is_first_plan { (State::Live, 1000) } else { (State::Staged, 0) };
+    let weight = Weight::from_basis_points(basis_points).expect("at most 10 percent");
+    PlannedVersion { origin: origin.clone(), weight, state, until: None, withdrawn_at: None }
 }
 
 #[cfg(test)]
@@ -133,8 +141,26 @@ mod tests {
         assert_eq!(again, first);
         let changed = plan(&origins(&["1", "2"]), &[(code("2"), percent("5"))], Some(&first)).expect("changed");
         assert_eq!((weights(&changed), changed.revision()), (vec!["95.00".to_owned(), "5.00".to_owned()], 2));
-        let third = plan(&origins(&["1", "2", "3"]), &[], Some(&changed)).expect("a third theme file");
-        assert_eq!((weights(&third)[0].as_str(), third.revision()), ("80.00", 3));
+        let removed = plan(&origins(&["1"]), &[], Some(&changed)).expect("a theme file less");
+        assert_eq!(weights(&removed), ["100.00"]);
+    }
+
+    #[test]
+    fn a_new_theme_file_comes_staged_and_changes_no_other_version() {
+        let first = plan(&origins(&["1", "2"]), &[(code("2"), percent("40"))], None).expect("first");
+        let mut versions = first.versions().clone();
+        let two = versions.get_mut(&code("2")).expect("version 2");
+        (two.state, two.withdrawn_at) = (State::Withdrawn, Some(5));
+        versions.get_mut(&code("1")).expect("version 1").weight = Weight::ALL;
+        let withdrawn = Plan::new(2, code("1"), versions).expect("a plan");
+        let third = plan(&origins(&["1", "2", "3"]), &[], Some(&withdrawn)).expect("a third theme file");
+        let state = |version: &str| third.versions()[&code(version)].state;
+        assert_eq!([state("1"), state("2"), state("3")], [State::Live, State::Withdrawn, State::Staged]);
+        assert_eq!(third.versions()[&code("2")], withdrawn.versions()[&code("2")]);
+        assert_eq!((weights(&third), third.revision()), (vec!["100.00".into(), "40.00".into(), "0.00".into()], 3));
+        let asked = [(code("3"), percent("5"))];
+        let asked = plan(&origins(&["1", "2", "3"]), &asked, Some(&third)).expect("a weight for it");
+        assert_eq!((asked.versions()[&code("3")].state, weights(&asked)[0].as_str()), (State::Live, "95.00"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
@@ -25,6 +25,26 @@ pub(super) fn plain(status: StatusCode) -> HttpResponseBuilder {
     let mut response = answer(status);
     response.insert_header((CACHE_CONTROL, "no-store")).content_type("text/plain; charset=utf-8");
     response
+}
+
+/// The answer for a path that the app does not have. It does not tell which version answers, because a
+/// version that is only staged must not show itself.
+pub(super) async fn not_found() -> HttpResponse {
+    answer(StatusCode::NOT_FOUND)
+        .insert_header((CACHE_CONTROL, "private, no-store"))
+        .content_type("text/html; charset=utf-8")
+        .body(
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Page not found</title></head>\
+             <body><h1>Page not found</h1><p>There is nothing at this address. \
+             <a href=\"/\">Back to the start</a></p></body></html>\n",
+        )
+}
+
+/// The answer for a method that a path does not take.
+pub(super) async fn method_not_allowed() -> HttpResponse {
+    plain(StatusCode::METHOD_NOT_ALLOWED)
+        .insert_header((ALLOW, "GET, HEAD"))
+        .body("405: this page takes GET and HEAD\n")
 }
 
 /// The error page, as in the article. It tells the viewer nothing about the cause.

@@ -1,19 +1,45 @@
 //! What the edge and CloudFront tell an origin about a request.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderName;
-use stickshift_contract::{REVISION_HEADER, ROUTE_HEADER, Route};
+use actix_web::http::header::{HeaderMap, HeaderName};
+use stickshift_contract::{FROM_HEADER, REVISION_HEADER, ROUTE_HEADER, Route, VERSION_HEADER, VersionCode};
+
+/// What the edge says of a request. Without an edge, everything is `None`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EdgeHeaders {
+    /// The edge's reason.
+    pub(super) route: Option<Route>,
+    /// The version that the edge chose.
+    pub(super) version: Option<VersionCode>,
+    /// The revision of the plan that placed the session.
+    pub(super) revision: Option<u64>,
+    /// The version that a moved session left.
+    pub(super) from: Option<VersionCode>,
+}
+
+impl EdgeHeaders {
+    pub(super) fn read(request: &HttpRequest) -> Self {
+        const NAMES: [HeaderName; 4] = [
+            HeaderName::from_static(ROUTE_HEADER),
+            HeaderName::from_static(VERSION_HEADER),
+            HeaderName::from_static(REVISION_HEADER),
+            HeaderName::from_static(FROM_HEADER),
+        ];
+        let [route, version, revision, from] = NAMES.each_ref().map(|name| text(request.headers(), name));
+        let code = |text: &str| VersionCode::parse(text).ok();
+        Self {
+            route: route.and_then(Route::parse),
+            version: version.and_then(code),
+            revision: revision.and_then(|text| text.parse().ok()),
+            from: from.and_then(code),
+        }
+    }
+}
 
 /// The edge's reason; `None` if the request did not come through the edge.
 pub(super) fn route(request: &HttpRequest) -> Option<Route> {
     const ROUTE: HeaderName = HeaderName::from_static(ROUTE_HEADER);
-    Route::parse(text(request, &ROUTE)?)
-}
-
-/// The revision of the plan that placed the session.
-pub(super) fn revision(request: &HttpRequest) -> Option<u64> {
-    const REVISION: HeaderName = HeaderName::from_static(REVISION_HEADER);
-    text(request, &REVISION)?.parse().ok()
+    Route::parse(text(request.headers(), &ROUTE)?)
 }
 
 /// Whether the viewer came by HTTPS. CloudFront's header counts first: behind CloudFront, the header of a
@@ -21,19 +47,19 @@ pub(super) fn revision(request: &HttpRequest) -> Option<u64> {
 pub(super) fn is_https(request: &HttpRequest) -> bool {
     const NAMES: [HeaderName; 2] =
         [HeaderName::from_static("cloudfront-forwarded-proto"), HeaderName::from_static("x-forwarded-proto")];
-    NAMES.iter().find_map(|name| text(request, name)) == Some("https")
+    NAMES.iter().find_map(|name| text(request.headers(), name)) == Some("https")
 }
 
 /// CloudFront's id of the request, which AWS's support and logs use; otherwise a new id.
 pub(super) fn request_id(request: &HttpRequest) -> String {
     const CLOUDFRONT_ID: HeaderName = HeaderName::from_static("x-amz-cf-id");
-    match text(request, &CLOUDFRONT_ID) {
+    match text(request.headers(), &CLOUDFRONT_ID) {
         Some(id) => id.to_owned(),
         None => uuid::Uuid::new_v4().to_string(),
     }
 }
 
 /// A header's value, if the request has the header and its value is text.
-pub(super) fn text<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }

@@ -64,7 +64,7 @@ impl Entrance {
     /// Whether the request knows the origin secret, or does not need it.
     fn admits(&self, request: &ServiceRequest) -> bool {
         let Some(secret) = &self.origin_secret else { return true };
-        if matches!(request.path(), "/healthz" | "/readyz") {
+        if request.path() == "/healthz" {
             return true;
         }
         let presented = request.headers().get(ORIGIN_VERIFY_HEADER).map_or(&b""[..], HeaderValue::as_bytes);

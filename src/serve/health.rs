@@ -1,29 +1,68 @@
-//! What monitors ask.
+//! What monitors ask. The answers have a listener of their own, which viewers cannot reach.
 
-use actix_web::guard::{GuardContext, fn_guard};
+use std::net::TcpListener;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::middleware::Next;
+use actix_web::{App, Error, HttpResponse, HttpServer, middleware, web};
 use log::warn;
-use stickshift_contract::ROUTE_HEADER;
 
-use super::answers::plain;
+use super::answers::{method_not_allowed, plain};
 use super::metrics::Metrics;
+use crate::loopback;
+use crate::store::DynamoDb;
 use crate::store::sessions::SessionStore;
 
-/// `/healthz`, `/readyz` and `/metrics`.
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .route("/healthz", web::get().to(alive))
-        .service(web::resource("/readyz").guard(fn_guard(bypassed_the_edge)).get(ready))
-        .service(web::resource("/metrics").guard(fn_guard(bypassed_the_edge)).get(metrics));
+/// Serves `/healthz`, `/readyz` and `/metrics` on `listener`. Errors: the listener cannot be used.
+pub(super) fn start(
+    listener: TcpListener,
+    metrics: web::Data<Metrics>,
+    dynamodb: DynamoDb,
+    table: String,
+) -> std::io::Result<ServerHandle> {
+    let is_loopback_only = listener.local_addr()?.ip().is_loopback();
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(metrics.clone())
+            .app_data(web::Data::new(SessionStore::new(dynamodb.client(), table.clone())))
+            .wrap(middleware::from_fn(move |request, next| refuse_web_pages(request, next, is_loopback_only)))
+            .service(alive_resource())
+            .service(read_only("/readyz").route(web::get().to(ready)).route(web::head().to(ready)))
+            .service(read_only("/metrics").route(web::get().to(encoded)).route(web::head().to(encoded)))
+            .default_service(web::to(|| async { plain(StatusCode::NOT_FOUND).body("404: not found\n") }))
+    });
+    let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
 }
 
-/// Whether a request did not come through the edge: viewers of the site must not see the operator's pages.
-fn bypassed_the_edge(context: &GuardContext<'_>) -> bool {
-    !context.head().headers().contains_key(ROUTE_HEADER)
+/// `/healthz`: the process is alive. Viewers may see this one, too.
+pub(super) fn alive_resource() -> actix_web::Resource {
+    read_only("/healthz").route(web::get().to(alive)).route(web::head().to(alive))
 }
 
-/// `/healthz`: the process is alive.
+/// A resource without any other method than GET and HEAD.
+fn read_only(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(method_not_allowed))
+}
+
+async fn refuse_web_pages(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    is_loopback_only: bool,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    match loopback::refusal(request.headers(), is_loopback_only) {
+        Some(cause) => {
+            let answer = plain(StatusCode::FORBIDDEN).body(format!("403: {cause}\n"));
+            Ok(request.into_response(answer).map_into_right_body())
+        }
+        None => Ok(next.call(request).await?.map_into_left_body()),
+    }
+}
+
 async fn alive() -> HttpResponse {
     plain(StatusCode::OK).body("alive\n")
 }
@@ -33,14 +72,14 @@ async fn ready(sessions: web::Data<SessionStore>) -> HttpResponse {
     match sessions.check().await {
         Ok(()) => plain(StatusCode::OK).body("ready\n"),
         Err(cause) => {
-            warn!("not ready, the sessions table cannot be reached: {cause}");
-            plain(StatusCode::SERVICE_UNAVAILABLE).body("the sessions table cannot be reached\n")
+            warn!("not ready, the table of sessions cannot be reached: {cause}");
+            plain(StatusCode::SERVICE_UNAVAILABLE).body("the table of sessions cannot be reached\n")
         }
     }
 }
 
 /// `/metrics`, for Prometheus.
-async fn metrics(metrics: web::Data<Metrics>) -> HttpResponse {
+async fn encoded(metrics: web::Data<Metrics>) -> HttpResponse {
     plain(StatusCode::OK)
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(metrics.encode())

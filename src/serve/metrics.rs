@@ -27,6 +27,10 @@ pub(super) struct Metrics {
     pub writes_failed: Counter,
     /// Views of sessions that are on another version.
     pub foreign_views: Counter,
+    /// Sessions that saw their first 5xx.
+    pub sessions_failed: Counter,
+    /// Requests that the edge meant for another version.
+    pub misdirected: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,6 +60,8 @@ impl Metrics {
             writes_saved: counter("session_writes_saved", "Views without a write, because the receipt was young"),
             writes_failed: counter("session_writes_failed", "Writes that failed"),
             foreign_views: counter("foreign_views", "Views of sessions that are on another version"),
+            sessions_failed: counter("sessions_failed", "Sessions that saw their first answer with a 5xx status"),
+            misdirected: counter("misdirected", "Requests that the edge meant for another version"),
             registry,
             requests,
             latency,

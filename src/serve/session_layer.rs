@@ -1,22 +1,23 @@
 //! The session layer: a middleware that gives every request its session.
 //!
-//! It reads what the request claims, does the writes that the session rules ask for, puts the
-//! [`Session`] into the request's extensions, and sets the cookie on the response.
+//! It reads what the request claims, does the writes that the session rules ask for, and puts the
+//! [`Session`] into the request's extensions. When the status of the answer is known, it writes a new
+//! session and sets the cookie.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
-use stickshift_contract::{SessionCookie, VersionCode};
-use stickshift_session::{Guard, Pending, Rules, Session, Step, Visit, Write, Written};
+use log::{Level, warn};
+use stickshift_contract::{Kind, KindInputs, Receipt, SameSite, SessionCookie, Token, VersionCode};
+use stickshift_session::{Pending, Rules, Session, Step, Visit, Written};
 
 use super::answers::error_page;
-use super::edge_headers::{is_https, revision, route, text};
+use super::edge_headers::{EdgeHeaders, is_https, text};
 use super::metrics::Metrics;
-use super::outage::Outage;
 use crate::clock::unix_now;
+use crate::minute_log::MinuteLog;
 use crate::store::sessions::{SessionStore, SessionStoreError};
 
 /// What the requests of one thread share.
@@ -26,14 +27,21 @@ pub(super) struct SessionLayer {
     cookie: SessionCookie,
     store: SessionStore,
     metrics: web::Data<Metrics>,
-    outage: web::Data<Outage>,
+    logs: web::Data<SessionLogs>,
+}
+
+/// What is logged once a minute.
+#[derive(Debug)]
+pub(super) struct SessionLogs {
+    outage: MinuteLog,
+    misdirected: MinuteLog,
 }
 
 /// The session could not be written, and without keys no receipt can stand in for it. The viewer gets the
 /// error page, the log gets the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write the session: {0}")]
-struct Unwritten(#[source] SessionStoreError);
+struct Unwritten(SessionStoreError);
 
 /// The middleware.
 pub(super) async fn give_session(
@@ -41,7 +49,7 @@ pub(super) async fn give_session(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let layer = request.app_data::<web::Data<SessionLayer>>().expect("`start` sets it").clone();
-    let session = match layer.session(request.request()).await {
+    let session = match layer.enter(request.request()).await {
         Ok(session) => session,
         Err(cause) => {
             let (request, _) = request.into_parts();
@@ -50,15 +58,52 @@ pub(super) async fn give_session(
     };
     request.extensions_mut().insert(session);
     let mut response = next.call(request).await?;
-    if let Session::Here { receipt, is_new: true } = &session {
-        let cookie = layer.cookie.write(receipt, is_https(response.request()));
+    let has_failed = response.status().is_server_error();
+    let issued = match session {
+        // The viewer's next try is drawn again.
+        Session::New(_) if has_failed => None,
+        Session::New(receipt) => match Box::pin(layer.begin(receipt)).await {
+            Ok(session) => issued_receipt(session),
+            Err(cause) => {
+                let (request, _) = response.into_parts();
+                return Ok(ServiceResponse::from_err(cause, request).map_into_right_body());
+            }
+        },
+        session => issued_receipt(session),
+    };
+    if let Some(receipt) = issued {
+        let cookie = layer.cookie.write(&receipt, is_https(response.request()));
         let cookie = HeaderValue::from_str(&cookie).expect("a session cookie is ASCII");
         let headers = response.headers_mut();
         headers.append(SET_COOKIE, cookie);
         // CloudFront must neither cache the cookie nor answer two waiting viewers with one response.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
+    if let (true, Session::Here { receipt, .. }) = (has_failed, session) {
+        layer.note_failure(receipt.token);
+    }
     Ok(response.map_into_left_body())
+}
+
+/// The receipt that must go out as a cookie.
+fn issued_receipt(session: Session) -> Option<Receipt> {
+    match session {
+        Session::Here { receipt, is_new: true } => Some(receipt),
+        _ => None,
+    }
+}
+
+impl Default for SessionLogs {
+    fn default() -> Self {
+        Self {
+            outage: MinuteLog::new(Level::Warn, "sessions could not be written", Some("sessions can be written again")),
+            misdirected: MinuteLog::new(
+                Level::Error,
+                "requests were meant for another version, so an origin in the plan is wrong",
+                None,
+            ),
+        }
+    }
 }
 
 impl SessionLayer {
@@ -67,82 +112,178 @@ impl SessionLayer {
         cookie: &SessionCookie,
         store: SessionStore,
         metrics: web::Data<Metrics>,
-        outage: web::Data<Outage>,
+        logs: web::Data<SessionLogs>,
     ) -> Self {
         let rules = Rules { version, timing: cookie.timing, has_keys: cookie.keys.is_some() };
-        Self { rules, cookie: cookie.clone(), store, metrics, outage }
+        Self { rules, cookie: cookie.clone(), store, metrics, logs }
     }
 
-    /// The session of a request, after all writes.
-    async fn session(&self, request: &HttpRequest) -> Result<Session, Unwritten> {
+    /// The session of a request, before the app answers.
+    async fn enter(&self, request: &HttpRequest) -> Result<Session, Unwritten> {
         let now = unix_now();
+        let kind = kind(request, self.cookie.same_site);
         let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
-        let visit = Visit {
-            claim: self.cookie.read(cookies, now),
-            route: route(request),
-            revision: revision(request),
-            is_document: is_document(request),
-            user_agent: text(request, &USER_AGENT).unwrap_or_default(),
-        };
+        let EdgeHeaders { route, version: chosen, revision, from } = EdgeHeaders::read(request);
+        let claim = self.cookie.read(cookies, now, is_https(request));
+        let visit = Visit { claim, kind, route, chosen, revision, from };
         let session = match self.rules.enter(&visit, now, &mut rand::rng()) {
             Step::Done(session) => {
-                if visit.is_document && matches!(session, Session::Here { .. }) {
+                if kind != Kind::Rest && matches!(session, Session::Here { .. }) {
                     self.metrics.writes_saved.inc();
                 }
                 session
             }
             // Boxed, because a call to DynamoDB is a future of many kilobytes. A request without a write
             // need not move it about.
-            Step::Write(write, pending) => Box::pin(self.write(write, pending, now)).await?,
+            Step::Write(pending) => Box::pin(self.write(*pending)).await?,
         };
-        if matches!(session, Session::Elsewhere { .. }) {
-            self.metrics.foreign_views.inc();
+        match session {
+            Session::Elsewhere { .. } => drop(self.metrics.foreign_views.inc()),
+            Session::Misdirected => {
+                self.metrics.misdirected.inc();
+                let chosen = chosen.map_or_else(String::new, |version| version.to_string());
+                self.logs.misdirected.note(&format_args!("the edge chose version {chosen}"));
+            }
+            _ => {}
         }
         Ok(session)
     }
 
+    /// Writes a new session.
+    async fn begin(&self, receipt: Receipt) -> Result<Session, Unwritten> {
+        self.metrics.sessions_begun.inc();
+        self.write(self.rules.begin(receipt)).await
+    }
+
     /// Does a write and whatever follows from it.
-    async fn write(&self, write: Write, pending: Pending, now: u64) -> Result<Session, Unwritten> {
-        let mut next = (write, pending);
+    async fn write(&self, mut pending: Pending) -> Result<Session, Unwritten> {
         loop {
-            let (write, pending) = next;
-            if write.guard == Guard::Begin {
-                self.metrics.sessions_begun.inc();
-            }
-            let (written, failure) = match self.store.write(&write).await {
+            let (written, failure) = match self.store.write(&pending.write).await {
                 Ok(written) => (written, None),
                 Err(cause) => (Written::Failed, Some(cause)),
             };
             if matches!(written, Written::Done { .. }) {
-                self.outage.note_success(now);
+                self.logs.outage.note_success();
                 self.metrics.writes_made.inc();
             }
-            let step = self.rules.resume(pending, written, now, &mut rand::rng());
+            let step = self.rules.resume(pending, written, &mut rand::rng());
             if let Some(cause) = failure {
                 self.metrics.writes_failed.inc();
                 if step == Step::Done(Session::Unwritten) {
                     return Err(Unwritten(cause));
                 }
-                self.outage.note_failure(&cause, now);
+                self.logs.outage.note(&cause);
             }
             match step {
                 Step::Done(session) => return Ok(session),
-                Step::Write(write, pending) => next = (write, pending),
+                Step::Write(next) => pending = *next,
             }
         }
     }
+
+    /// Records that a session has seen a 5xx, in the background: no viewer waits for it.
+    fn note_failure(&self, token: Token) {
+        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+        actix_web::rt::spawn(async move {
+            match store.note_failure(token, unix_now()).await {
+                Ok(true) => drop(metrics.sessions_failed.inc()),
+                Ok(false) => {}
+                Err(cause) => warn!("could not record that session {} has failed: {cause}", token.short()),
+            }
+        });
+    }
 }
 
-/// Whether the request is a GET for a document. `Sec-Fetch-Dest` says what the browser wants the answer
-/// for ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header)).
-fn is_document(request: &HttpRequest) -> bool {
+/// What a request may do to a session.
+fn kind(request: &HttpRequest, same_site: SameSite) -> Kind {
     const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-    request.method() == Method::GET
-        && text(request, &SEC_FETCH_DEST).is_none_or(|destination| destination == "document")
+    const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
+    let headers = request.headers();
+    let inputs = KindInputs {
+        method: request.method().as_str(),
+        path: request.path(),
+        fetch_destination: text(headers, &SEC_FETCH_DEST),
+        accept: text(headers, &ACCEPT),
+        is_websocket: headers.contains_key(SEC_WEBSOCKET_KEY),
+        user_agent: text(headers, &USER_AGENT).unwrap_or_default(),
+    };
+    Kind::of(&inputs, same_site == SameSite::None)
 }
 
 impl ResponseError for Unwritten {
     fn error_response(&self) -> HttpResponse {
         error_page()
+    }
+}
+
+#[cfg(all(test, feature = "embedded-dynamodb"))]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use actix_web::http::StatusCode;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, middleware};
+    use stickshift_contract::{Keys, Placed, SessionItem, TableNames};
+
+    use super::*;
+    use crate::local::machine::EmbeddedDynamoDb;
+
+    fn keys() -> Keys {
+        Keys::parse("0123456789abcdef0123456789abcdef").expect("a key")
+    }
+
+    /// A receipt that was issued 100 s ago: it is due.
+    fn old_receipt() -> Receipt {
+        let touched = unix_now() - 100;
+        let version = VersionCode::parse("1").expect("a code");
+        let token = Token::parse("472ed977dc2fd2700dbb03a58634f789fd58d911").expect("a token");
+        Receipt { token, version, placed: Placed::default(), started: touched, touched }
+    }
+
+    #[actix_web::test]
+    async fn the_status_of_the_answer_decides_what_is_written() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let dynamodb = EmbeddedDynamoDb::start(listener, None, &TableNames::default()).await.expect("a DynamoDB");
+        let client = dynamodb.dynamodb().client();
+        let store = SessionStore::new(client.clone(), TableNames::default().sessions);
+        let version = VersionCode::parse("1").expect("a code");
+        let metrics = web::Data::new(Metrics::new(version));
+        let cookie = SessionCookie::new(Some(keys()));
+        let layer = SessionLayer::new(version, &cookie, store, metrics.clone(), web::Data::default());
+        let fail = |request: HttpRequest| async move {
+            match request.match_info().query("status").parse() {
+                Ok(status) => HttpResponse::build(StatusCode::from_u16(status).expect("a status")).finish(),
+                Err(_) => HttpResponse::BadRequest().finish(),
+            }
+        };
+        let app = App::new()
+            .app_data(web::Data::new(layer))
+            .wrap(middleware::from_fn(give_session))
+            .route("/{status}", web::get().to(fail));
+        let app = init_service(app).await;
+        let count = async || client.scan().table_name("SessionsTable").send().await.expect("an answer").count;
+
+        // A first answer that fails begins no session: the next try is drawn again.
+        for (path, begins) in [("/500", false), ("/503", false), ("/404", true), ("/200", true)] {
+            let answer = call_service(&app, TestRequest::get().uri(path).to_request()).await;
+            assert_eq!(answer.headers().contains_key(SET_COOKIE), begins, "{path}");
+        }
+        assert_eq!(count().await, 2);
+
+        // In a session, a failure renews like any other answer, and is recorded once.
+        let cookie = format!("sessiontoken={}", keys().sign(&old_receipt()));
+        for _ in 0..2 {
+            let request = TestRequest::get().uri("/502").insert_header((COOKIE, cookie.as_str())).to_request();
+            let answer = call_service(&app, request).await;
+            assert!(answer.headers().contains_key(SET_COOKIE));
+            assert_eq!(answer.headers().get(CACHE_CONTROL).expect("a header"), "private, no-store");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let key = aws_sdk_dynamodb::types::AttributeValue::S(old_receipt().token.as_str().to_owned());
+        let item = client.get_item().table_name("SessionsTable").key("token", key).send().await.expect("an answer");
+        let item: SessionItem = serde_dynamo::from_item(item.item.expect("an item")).expect("a session");
+        assert!(item.failed.is_some_and(|failed| failed <= unix_now()));
+        assert!(metrics.encode().contains("stickshift_sessions_failed_total{version=\"1\"} 1"));
     }
 }

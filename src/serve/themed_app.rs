@@ -3,10 +3,10 @@
 mod assets;
 mod page;
 
-use actix_web::{middleware, web};
+use actix_web::web;
 use stickshift_contract::VersionCode;
 
-use super::session_layer::give_session;
+use super::answers::{method_not_allowed, not_found};
 use crate::theme::Theme;
 use assets::Assets;
 use page::Pages;
@@ -32,12 +32,16 @@ impl ThemedApp {
             .app_data(self.assets.clone())
             .service(
                 web::resource("/")
-                    .wrap(middleware::from_fn(give_session))
                     .route(web::get().to(page::page))
                     .route(web::head().to(page::page))
-                    .default_service(web::to(page::method_not_allowed)),
+                    .default_service(web::to(method_not_allowed)),
             )
-            .route("/_v/{version}/{file}", web::get().to(assets::asset))
-            .default_service(web::to(page::not_found));
+            .service(
+                web::resource("/_v/{version}/{file}")
+                    .route(web::get().to(assets::asset))
+                    .route(web::head().to(assets::asset))
+                    .default_service(web::to(method_not_allowed)),
+            )
+            .default_service(web::to(not_found));
     }
 }

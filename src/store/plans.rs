@@ -1,5 +1,7 @@
 //! The plan in force and the history of plans, in the table of plans.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
@@ -66,13 +68,50 @@ pub async fn write_plan(client: &Client, table: &str, record: &PlanRecord) -> Re
         TransactWriteItem::builder().put(put.build().expect("the table and the item are set")).build()
     };
     let call = client.transact_write_items().transact_items(write(in_force)).transact_items(write(history));
-    match call.send().await {
-        Ok(_) => Ok(()),
-        Err(cause) => match aws_sdk_dynamodb::Error::from(cause) {
-            aws_sdk_dynamodb::Error::TransactionCanceledException(_) => Err(PlanStoreError::Conflict(before)),
-            cause => Err(PlanStoreError::store(cause)),
-        },
+    let mut pause = Duration::from_millis(50);
+    for _ in 1..ATTEMPTS {
+        match call.clone().send().await.map_err(aws_sdk_dynamodb::Error::from) {
+            Err(cause) if is_passing(&cause) => {}
+            result => return finish(result.map(|_| ()), before),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
+    finish(call.send().await.map(|_| ()).map_err(aws_sdk_dynamodb::Error::from), before)
+}
+
+/// How often a write is tried while the table is throttled or another transaction is in progress.
+const ATTEMPTS: u32 = 5;
+
+/// The reasons for which DynamoDB cancelled a transaction
+/// ([list of codes](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)).
+fn cancellation_codes(cause: &aws_sdk_dynamodb::Error) -> Vec<&str> {
+    match cause {
+        aws_sdk_dynamodb::Error::TransactionCanceledException(cause) => cause
+            .cancellation_reasons()
+            .iter()
+            .filter_map(|reason| reason.code())
+            .filter(|code| *code != "None")
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a transaction was cancelled for reasons that pass by themselves.
+fn is_passing(cause: &aws_sdk_dynamodb::Error) -> bool {
+    const PASSING: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+    let codes = cancellation_codes(cause);
+    !codes.is_empty() && codes.iter().all(|code| PASSING.contains(code))
+}
+
+fn finish(result: Result<(), aws_sdk_dynamodb::Error>, before: u64) -> Result<(), PlanStoreError> {
+    result.map_err(|cause| {
+        if cancellation_codes(&cause).contains(&"ConditionalCheckFailed") {
+            PlanStoreError::Conflict(before)
+        } else {
+            PlanStoreError::store(cause)
+        }
+    })
 }
 
 /// The key of a plan: names and values of both attributes.

@@ -1,13 +1,14 @@
 //! Writing sessions to the table of sessions.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::iter::successors;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use stickshift_contract::{Placed, Placement, Receipt, SESSIONS_SCHEMA, Token};
-use stickshift_session::{Guard, Write, Written};
+use stickshift_session::{Change, Claimed, Stored, Write, Written};
 
 /// The table of sessions.
 #[derive(Debug, Clone)]
@@ -18,13 +19,21 @@ pub struct SessionStore {
 
 /// DynamoDB gave no answer, or one that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", DisplayErrorContext(.0))]
-pub struct SessionStoreError(#[source] Box<aws_sdk_dynamodb::Error>);
+#[error("{}", causes(.0))]
+pub struct SessionStoreError(Box<aws_sdk_dynamodb::Error>);
+
+type Item = HashMap<String, AttributeValue>;
 
 impl SessionStoreError {
     fn new(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
         Self(Box::new(cause.into()))
     }
+}
+
+/// An error and its causes, in one line. The SDK's own errors do not print their causes.
+fn causes(error: &aws_sdk_dynamodb::Error) -> String {
+    let causes = successors(Some(error as &dyn Error), |&error| error.source()).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 impl SessionStore {
@@ -38,61 +47,80 @@ impl SessionStore {
     /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses. The write may have
     /// happened all the same.
     pub async fn write(&self, write: &Write) -> Result<Written, SessionStoreError> {
-        match write.guard {
-            Guard::Begin => self.put(write).await,
-            _ => self.update(write).await,
+        match write.change {
+            Change::Put => self.put(write).await,
+            Change::Renew | Change::Place | Change::Extend => self.update(write).await,
         }
     }
 
-    /// Writes the item of a session that begins. A put costs both sides less than an update.
+    /// Writes a whole item. A put costs both sides less than an update.
     async fn put(&self, write: &Write) -> Result<Written, SessionStoreError> {
-        let item = serde_dynamo::to_item(write.apply(None)).expect("an item can hold every value of a session");
-        // No item has the new token yet, unless the answer to a first attempt was lost. Then this writes
-        // the same item again.
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        call.send().await.map_err(SessionStoreError::new)?;
-        let Receipt { started, placed, .. } = write.receipt;
-        Ok(Written::Done { started, placed })
+        let Write { claimed: Claimed { receipt, .. }, guard, .. } = write;
+        let item = write.change.apply(None, receipt, write.expiration);
+        let item = serde_dynamo::to_item(item).expect("an item can hold every value of a session");
+        let call = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(guard.expression())
+            .set_expression_attribute_names(Some(names(guard.expression())))
+            .set_expression_attribute_values(Some(values(guard.expression(), write)))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match call.send().await {
+            Ok(_) => Ok(Written::Done { started: receipt.started, placed: receipt.placed }),
+            Err(cause) => refusal(cause),
+        }
     }
 
-    /// Updates a session's item. Attributes of the app's own keep their values.
+    /// Updates an item. Attributes of the app's own keep their values.
     async fn update(&self, write: &Write) -> Result<Written, SessionStoreError> {
-        let Receipt { token, version, placed, started, touched } = write.receipt;
-        let number = |value: u64| AttributeValue::N(value.to_string());
-        let names = Write::ATTRIBUTES.map(|name| (format!("#{name}"), name.to_owned()));
-        let answer = self
+        let Write { claimed: Claimed { receipt, .. }, guard, change, .. } = write;
+        let (update, condition) = (change.update_expression(), guard.expression());
+        let expressions = format!("{update} {condition}");
+        let call = self
             .client
             .update_item()
             .table_name(&self.table)
-            .key(SESSIONS_SCHEMA.hash_key, AttributeValue::S(token.as_str().to_owned()))
-            .update_expression(write.update_expression())
-            .set_condition_expression(write.guard.expression().map(str::to_owned))
-            .set_expression_attribute_names(Some(names.into()))
-            .expression_attribute_values(":version", AttributeValue::S(version.to_string()))
-            .expression_attribute_values(":expiration", number(write.expiration))
-            .expression_attribute_values(":touched", number(touched))
-            .expression_attribute_values(":started", number(started))
-            .expression_attribute_values(":revision", number(placed.revision))
-            .expression_attribute_values(":placement", AttributeValue::S(placed.placement.as_str().to_owned()))
+            .key(SESSIONS_SCHEMA.hash_key, AttributeValue::S(receipt.token.as_str().to_owned()))
+            .update_expression(update)
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names(&expressions)))
+            .set_expression_attribute_values(Some(values(&expressions, write)))
             .return_values(ReturnValue::UpdatedNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match answer {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match call.send().await {
             Ok(output) => {
                 let attributes = output.attributes.unwrap_or_default();
+                let Receipt { started, placed, .. } = *receipt;
                 let placed = Placed {
                     revision: read_number(&attributes, "revision").unwrap_or(placed.revision),
                     placement: read_placement(&attributes).unwrap_or(placed.placement),
                 };
                 Ok(Written::Done { started: read_number(&attributes, "started").unwrap_or(started), placed })
             }
-            Err(SdkError::ServiceError(failure)) if failure.err().is_conditional_check_failed_exception() => {
-                let UpdateItemError::ConditionalCheckFailedException(refusal) = failure.into_err() else {
-                    unreachable!("the guard of this arm has checked it");
-                };
-                Ok(Written::Refused(refusal.item.and_then(|item| serde_dynamo::from_item(item).ok())))
-            }
+            Err(cause) => refusal(cause),
+        }
+    }
+
+    /// Records the first answer of a session with a 5xx status, if none is recorded yet. Returns whether it
+    /// was the first.
+    ///
+    /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses.
+    pub async fn note_failure(&self, token: Token, now: u64) -> Result<bool, SessionStoreError> {
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(SESSIONS_SCHEMA.hash_key, AttributeValue::S(token.as_str().to_owned()))
+            .update_expression("SET #failed = :now")
+            .condition_expression("attribute_exists(#token) AND attribute_not_exists(#failed)")
+            .expression_attribute_names("#failed", "failed")
+            .expression_attribute_names("#token", SESSIONS_SCHEMA.hash_key)
+            .expression_attribute_values(":now", AttributeValue::N(now.to_string()));
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(cause)) if cause.err().is_conditional_check_failed_exception() => Ok(false),
             Err(cause) => Err(SessionStoreError::new(cause)),
         }
     }
@@ -106,10 +134,55 @@ impl SessionStore {
     }
 }
 
-fn read_number(attributes: &HashMap<String, AttributeValue>, name: &str) -> Option<u64> {
+/// The names that expressions use. DynamoDB refuses a name that is not used.
+fn names(expressions: &str) -> HashMap<String, String> {
+    let attributes = Change::ATTRIBUTES.into_iter().chain([SESSIONS_SCHEMA.hash_key]);
+    let names = attributes.map(|name| (format!("#{name}"), name.to_owned()));
+    names.filter(|(name, _)| expressions.contains(name.as_str())).collect()
+}
+
+/// The values that expressions use.
+fn values(expressions: &str, write: &Write) -> Item {
+    let Claimed { receipt, order: (claimed_revision, claimed_touched), from } = write.claimed;
+    let number = |value: u64| AttributeValue::N(value.to_string());
+    let from = from.unwrap_or(receipt.version);
+    let values = [
+        (":version", AttributeValue::S(receipt.version.to_string())),
+        (":from", AttributeValue::S(from.to_string())),
+        (":expiration", number(write.expiration)),
+        (":touched", number(receipt.touched)),
+        (":started", number(receipt.started)),
+        (":revision", number(receipt.placed.revision)),
+        (":placement", AttributeValue::S(receipt.placed.placement.as_str().to_owned())),
+        (":claimed_revision", number(claimed_revision)),
+        (":claimed_touched", number(claimed_touched)),
+    ];
+    let values = values.into_iter().filter(|(name, _)| expressions.contains(name));
+    values.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What a failed write means: the guard refused it, or the table gave no usable answer.
+fn refusal<E>(cause: SdkError<E>) -> Result<Written, SessionStoreError>
+where
+    E: Error + Send + Sync + 'static,
+    aws_sdk_dynamodb::Error: From<SdkError<E>>,
+{
+    match aws_sdk_dynamodb::Error::from(cause) {
+        aws_sdk_dynamodb::Error::ConditionalCheckFailedException(refusal) => {
+            Ok(Written::Refused(match refusal.item.map(serde_dynamo::from_item) {
+                None => Stored::Absent,
+                Some(Ok(item)) => Stored::Item(item),
+                Some(Err(_)) => Stored::Unreadable,
+            }))
+        }
+        cause => Err(SessionStoreError::new(cause)),
+    }
+}
+
+fn read_number(attributes: &Item, name: &str) -> Option<u64> {
     attributes.get(name)?.as_n().ok()?.parse().ok()
 }
 
-fn read_placement(attributes: &HashMap<String, AttributeValue>) -> Option<Placement> {
+fn read_placement(attributes: &Item) -> Option<Placement> {
     Placement::parse(attributes.get("placement")?.as_s().ok()?)
 }

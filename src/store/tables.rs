@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+    TimeToLiveStatus,
 };
 use stickshift_contract::{ROLLOUT_SCHEMA, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNames};
 
@@ -34,7 +35,13 @@ pub async fn create_tables(client: &Client, tables: &TableNames) -> Result<()> {
         match call.customize().config_override(patient.clone()).send().await {
             Ok(_) => {}
             Err(cause) if cause.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
-                continue;
+                // A program that made the table may have stopped before it switched TTL on.
+                let call = client.describe_time_to_live().table_name(table);
+                let described = call.customize().config_override(patient.clone()).send().await?;
+                let status = described.time_to_live_description.and_then(|description| description.time_to_live_status);
+                if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+                    continue;
+                }
             }
             Err(cause) => return Err(cause.into()),
         }

@@ -157,8 +157,10 @@ async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the
     put_as_plan(&client, Golden::load().plan).await;
     let good = config(&[dynamodb.endpoint()]);
     let mut event = event();
-    let untouched = request(&event).clone();
+    let mut untouched = request(&event).clone();
+    untouched["headers"]["x-stickshift-route"] = json!([{ "key": "x-stickshift-route", "value": "fallback" }]);
     event["Records"][0]["cf"]["request"]["headers"]["x-stickshift-route"] = json!([{ "value": "moved" }]);
+    event["Records"][0]["cf"]["request"]["headers"]["x-stickshift-from"] = json!([{ "value": "2" }]);
 
     let no_addon = unzip(&good);
     std::fs::remove_file(no_addon.path().join("stickshift-edge.node")).expect("removed");

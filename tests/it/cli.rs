@@ -49,7 +49,8 @@ impl Up {
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let data_dir = tempfile::tempdir().expect("a folder");
         let path = data_dir.path().to_str().expect("text");
-        let ports = ["--listen", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0", "--data-dir", path];
+        let any = "127.0.0.1:0";
+        let ports = ["--listen", any, "--dynamodb", any, "--admin-listen", any, "--data-dir", path];
         let mut command = stickshift(&[&["up"], &ports[..], arguments].concat());
         let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
@@ -100,7 +101,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let always = ["serve", "--theme", "themes/version1.toml", "--listen", "127.0.0.1:0"];
+        let always =
+            ["serve", "--theme", "themes/version1.toml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         Self::run(&[&always[..], arguments].concat(), variables)
     }
 
@@ -153,6 +155,9 @@ fn help_describes_every_command_and_flag() {
 #[test]
 fn health_says_by_its_exit_code_whether_a_version_is_well() {
     let up = Up::start(&[], &[]);
+    let row = up.overview.lines().find(|line| line.contains("of version 2: /healthz")).expect("a row for monitors");
+    let monitors = row.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
+    assert_eq!(run(&["health", "--url", &format!("{monitors}/readyz")]), (0, String::new(), String::new()));
     assert_eq!(run(&["health", "--url", &format!("{}/healthz", up.cloudfront)]), (0, String::new(), String::new()));
     let (code, _, message) = run(&["health", "--url", &format!("{}/nowhere", up.cloudfront)]);
     assert_eq!((code, message.trim_end().ends_with("/nowhere answers 404 Not Found")), (1, true), "{message}");
@@ -196,16 +201,22 @@ fn a_taken_port_is_named_with_its_flag() {
     let address = taken.local_addr().expect("an address").to_string();
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().to_str().expect("text");
-    for (flag, other) in [("--listen", "--dynamodb"), ("--dynamodb", "--listen")] {
-        let (code, output, error) = run(&["up", flag, &address, other, "127.0.0.1:0", "--data-dir", data_dir]);
+    let any = "127.0.0.1:0";
+    for flag in ["--listen", "--dynamodb", "--admin-listen"] {
+        let flags = ["--listen", "--dynamodb", "--admin-listen"].into_iter();
+        let flags = flags.flat_map(|other| [other, if other == flag { &address } else { any }]);
+        let arguments: Vec<&str> = ["up", "--data-dir", data_dir].into_iter().chain(flags).collect();
+        let (code, output, error) = run(&arguments);
         assert_eq!((code, output.as_str()), (1, ""));
         assert!(error.contains(&format!("could not listen on {address}")), "{error}");
         assert!(error.contains(&format!("choose another address with {flag}")), "{error}");
         assert!(error.contains("Address already in use"), "{error}");
     }
-    let (code, _, error) = run(&["serve", "--theme", "themes/version1.toml", "--listen", &address]);
-    assert_eq!(code, 1);
-    assert!(error.contains(&address) && error.contains("--listen"), "{error}");
+    for (flag, other) in [("--listen", "--admin-listen"), ("--admin-listen", "--listen")] {
+        let (code, _, error) = run(&["serve", "--theme", "themes/version1.toml", flag, &address, other, any]);
+        assert_eq!(code, 1);
+        assert!(error.contains(&address) && error.contains(flag), "{error}");
+    }
 }
 
 #[test]
@@ -225,8 +236,12 @@ fn up_tells_what_runs_where_and_keeps_its_keys_to_itself() {
     let up = Up::start(&["--weight", "2=25"], &[]);
     assert!(up.overview.contains("version 1, live, stable, 75.00 % of new sessions"), "{}", up.overview);
     assert!(up.overview.contains("version 2, live, 25.00 % of new sessions"), "{}", up.overview);
-    let keys = std::fs::metadata(up.data_dir().join("keys")).expect("a file of keys");
-    assert_eq!(keys.permissions().mode() & 0o777, 0o600);
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
+    assert_eq!(mode(up.data_dir()), 0o700);
+    for entry in std::fs::read_dir(up.data_dir()).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
     up.stop();
 }
 
@@ -310,5 +325,5 @@ async fn a_request_in_flight_is_answered_after_sigterm() {
     let page = slow.await.expect("it was answered");
     assert_eq!((page.version(), page.receipt().is_some()), ("1", true));
     let log = serve.ended();
-    assert_eq!(log.matches("could not write").count(), 1, "the cause is told once: {log}");
+    assert_eq!(log.matches("could not be written").count(), 1, "the cause is told once: {log}");
 }

@@ -6,6 +6,7 @@ mod cli;
 mod docs;
 mod edge_command;
 mod edge_faults;
+mod embedded_dynamodb;
 mod faulty;
 mod golden;
 mod lambda;

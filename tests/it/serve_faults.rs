@@ -17,7 +17,7 @@ async fn with_keys_pages_and_receipts_go_on() {
         let renewed = Viewer::new(&app.url).get_with("/", &[("cookie", &as_cookie(&old))]).await.receipt();
         assert_eq!(renewed.expect("a renewed receipt").token, old.token);
         assert_eq!(app.metric("session_writes_failed_total").await, 2);
-        assert_eq!(viewer.get("/readyz").await.status, 503);
+        assert_eq!(Viewer::new(&app.admin_url).get("/readyz").await.status, 503);
         assert_eq!(viewer.get("/healthz").await.status, 200);
     }
 }

@@ -73,48 +73,62 @@ async fn assets_live_under_their_version_and_never_change() {
         assert!(asset.body.contains(part), "{}", asset.body);
         assert_eq!(asset.set_cookie(), None);
     }
+    let head = send(viewer.request("HEAD", "/_v/2/theme.css")).await;
+    assert_eq!((head.status, head.header("content-type"), head.body.as_str()), (200, "text/css; charset=utf-8", ""));
+    let post = send(viewer.request("POST", "/_v/2/theme.css")).await;
+    assert_eq!((post.status, post.header("allow"), post.header("cache-control")), (405, "GET, HEAD", "no-store"));
     for elsewhere in ["/_v/1/theme.css", "/_v/2/nothing.css", "/_v/2/", "/_v/2/../../etc/passwd", "/_v/2/%2e%2e/x"] {
         assert_eq!(viewer.get(elsewhere).await.status, 404, "{elsewhere}");
     }
 }
 
 #[actix_web::test]
-async fn other_paths_and_methods_begin_no_session() {
+async fn other_paths_and_methods_are_refused_without_naming_the_version() {
     let app = App::spawn(settings("1")).await;
     let page = Viewer::new(&app.url).get("/nothing?here").await;
     assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
-    assert!(page.body.contains("<h1>Page not found</h1>"));
+    assert!(page.body.contains("<h1>Page not found</h1>") && !page.body.contains("Version"));
     assert_eq!(page.header("cache-control"), "private, no-store");
-    assert_eq!(page.set_cookie(), None);
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let page = send(Viewer::new(&app.url).request(method, "/")).await;
         assert_eq!((page.status, page.header("allow")), (405, "GET, HEAD"), "{method}");
-        assert_eq!(page.set_cookie(), None);
+        assert_eq!((page.header("cache-control"), page.set_cookie()), ("no-store", None));
     }
 }
 
 #[actix_web::test]
-async fn monitors_are_answered() {
+async fn monitors_are_answered_on_a_listener_of_their_own() {
     let app = App::spawn(settings("1")).await;
-    let viewer = Viewer::new(&app.url);
-    assert_eq!(viewer.get("/healthz").await.status, 200);
-    assert_eq!(viewer.get("/readyz").await.status, 200);
+    let (viewer, monitor) = (Viewer::new(&app.url), Viewer::new(&app.admin_url));
     viewer.get_with("/", &[("x-stickshift-route", "roll")]).await;
     viewer.get("/").await;
-    let metrics = viewer.get("/metrics").await;
+    let metrics = monitor.get("/metrics").await;
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
     for line in [
         r#"stickshift_requests_total{version="1",route="roll",status="200"} 1"#,
         r#"stickshift_sessions_begun_total{version="1"} 1"#,
         r#"stickshift_session_writes_total{version="1"} 1"#,
         r#"stickshift_session_writes_saved_total{version="1"} 1"#,
+        r#"stickshift_misdirected_total{version="1"} 0"#,
+        r#"stickshift_sessions_failed_total{version="1"} 0"#,
     ] {
         assert!(metrics.body.lines().any(|found| found == line), "{line} is not in {}", metrics.body);
     }
-    // Viewers of the site must not see the pages of monitors.
-    for (path, status) in [("/healthz", 200), ("/readyz", 404), ("/metrics", 404)] {
-        let page = viewer.get_with(path, &[("x-stickshift-route", "roll")]).await;
-        assert_eq!((page.status, page.body.contains("stickshift_")), (status, false), "{path}");
+    for (path, public) in [("/healthz", 200), ("/readyz", 404), ("/metrics", 404)] {
+        for method in ["GET", "HEAD"] {
+            let answer = send(monitor.request(method, path)).await;
+            assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{method} {path}");
+            let page = send(viewer.request(method, path)).await;
+            assert_eq!((page.status, page.body.contains("stickshift_")), (public, false), "{method} {path}");
+        }
+        let refused = send(monitor.request("POST", path)).await;
+        assert_eq!((refused.status, refused.header("cache-control")), (405, "no-store"), "{path}");
+    }
+    assert_eq!(monitor.get("/elsewhere").await.status, 404);
+    // A web page in the browser of somebody on this machine.
+    for header in [("origin", "https://evil.example"), ("host", "evil.example:9464")] {
+        let page = monitor.get_with("/metrics", &[header]).await;
+        assert_eq!((page.status, page.body.contains("stickshift_")), (403, false), "{header:?}");
     }
 }
 
@@ -131,8 +145,8 @@ async fn with_an_origin_secret_only_the_cdn_and_monitors_are_answered() {
     }
     assert_eq!(viewer.get("/").await.status, 403);
     assert_eq!(viewer.get("/_v/1/theme.css").await.status, 403);
-    assert_eq!(viewer.get("/metrics").await.status, 403);
+    assert_eq!(viewer.get("/readyz").await.status, 403);
     assert_eq!(viewer.get_with("/", &[("x-origin-verify", "open sesame")]).await.status, 200);
     assert_eq!(viewer.get("/healthz").await.status, 200);
-    assert_eq!(viewer.get("/readyz").await.status, 200);
+    assert_eq!(Viewer::new(&app.admin_url).get("/readyz").await.status, 200);
 }

@@ -87,7 +87,6 @@ async fn what_proves_no_session_begins_one_and_its_token_is_never_adopted() {
     let signed = as_cookie(&receipt("1", 5));
     let mut forged = signed.clone();
     forged.replace_range(signed.len() - 1.., if signed.ends_with('0') { "1" } else { "0" });
-    let from_the_future = Receipt { touched: unix_now() + 300, ..receipt("1", 0) };
     let long = format!("pad={}", "x".repeat(8192));
     let cookies = [
         "",
@@ -96,7 +95,6 @@ async fn what_proves_no_session_begins_one_and_its_token_is_never_adopted() {
         &format!("sessiontoken={}", receipt("1", 5).token.as_str()),
         &forged,
         &as_cookie(&receipt("1", 720)),
-        &as_cookie(&from_the_future),
         &long,
         "sessiontoken=\"\"; sessiontoken=; =; ;;",
     ];
@@ -134,14 +132,14 @@ async fn a_receipt_is_found_in_cookies_of_every_shape() {
 }
 
 #[actix_web::test]
-async fn only_documents_start_or_renew_sessions() {
+async fn documents_begin_sessions_visits_renew_them_and_the_rest_does_neither() {
     let app = App::spawn(settings("1")).await;
     let viewer = Viewer::new(&app.url);
-    let old = as_cookie(&receipt("1", 100));
     for header in [
         ("sec-fetch-dest", "empty"),
         ("sec-fetch-dest", "image"),
         ("sec-fetch-dest", "iframe"),
+        ("accept", "application/json"),
         ("user-agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
         ("user-agent", "ELB-HealthChecker/2.0"),
     ] {
@@ -149,15 +147,78 @@ async fn only_documents_start_or_renew_sessions() {
         assert_eq!((page.status, page.set_cookie()), (200, None), "{header:?}");
         assert!(page.body.contains("has no session and starts none"));
     }
-    let page = viewer.get_with("/", &[("sec-fetch-dest", "empty"), ("cookie", &old)]).await;
-    assert_eq!(page.set_cookie(), None);
-    assert!(page.body.contains(token(1).short()), "it is shown though");
+    for path in ["/_v/1/theme.css", "/_v/1/nothing"] {
+        assert_eq!(viewer.get(path).await.set_cookie(), None, "CloudFront may keep an asset");
+    }
+    assert_eq!(count_sessions(&app.client).await, 0);
+
+    // Twelve minutes of posts and fetches must not lose a session.
+    let old = as_cookie(&receipt("1", 100));
+    let fetch = viewer.get_with("/", &[("sec-fetch-dest", "empty"), ("cookie", &old)]).await;
+    assert_eq!(fetch.receipt().map(|receipt| receipt.token), Some(token(1)));
+    for (method, path) in [("POST", "/"), ("PUT", "/cart"), ("DELETE", "/cart/1")] {
+        let page = send(viewer.request(method, path).header("cookie", &old)).await;
+        let renewed = page.receipt().unwrap_or_else(|| panic!("{method} did not renew"));
+        assert_eq!((renewed.token, page.header("cache-control")), (token(1), "private, no-store"));
+    }
+
+    for header in [("sec-fetch-dest", "image"), ("user-agent", "Googlebot/2.1")] {
+        let page = viewer.get_with("/", &[header, ("cookie", &old)]).await;
+        assert_eq!(page.set_cookie(), None, "{header:?}");
+        assert!(page.body.contains(token(1).short()), "it is shown though");
+    }
     let head = send(viewer.request("HEAD", "/").header("cookie", &old)).await;
     assert_eq!((head.status, head.set_cookie(), head.body.as_str()), (200, None, ""));
     assert!(head.header("content-length").parse::<u64>().expect("a length") > 100);
-    assert_eq!(count_sessions(&app.client).await, 0);
+    assert_eq!(count_sessions(&app.client).await, 1);
+    let viewer = Viewer::new(&app.url);
     let page = viewer.get_with("/", &[("sec-fetch-dest", "document"), ("user-agent", "curl/8.5.0")]).await;
     assert!(page.receipt().is_some());
+    assert!(Viewer::new(&app.url).get("/nothing/here").await.receipt().is_some(), "any document begins one");
+}
+
+#[actix_web::test]
+async fn a_session_begins_only_where_the_edge_found_none() {
+    let app = App::spawn(settings("1")).await;
+    // By the edge's clock each session goes on, by the app's clock it is over.
+    let over = as_cookie(&receipt("1", 800));
+    for route in ["receipt", "record", "hint", "moved", "stray"] {
+        for cookie in ["", &over] {
+            let headers = [("cookie", cookie), ("x-stickshift-route", route)];
+            let page = Viewer::new(&app.url).get_with("/", &headers).await;
+            assert_eq!((page.status, page.set_cookie()), (200, None), "{route}: nothing begins and nothing is deleted");
+        }
+    }
+    assert_eq!(count_sessions(&app.client).await, 0);
+    let young = as_cookie(&receipt("1", 5));
+    for route in ["roll", "fallback"] {
+        let headers = [("cookie", &*over), ("x-stickshift-route", route)];
+        assert!(Viewer::new(&app.url).get_with("/", &headers).await.receipt().is_some(), "{route}");
+    }
+    let headers = [("cookie", &*young), ("x-stickshift-route", "roll"), ("x-stickshift-revision", "3")];
+    let begun = Viewer::new(&app.url).get_with("/", &headers).await.receipt().expect("a receipt");
+    assert_ne!(begun.token, token(1), "whatever the cookie says");
+}
+
+#[actix_web::test]
+async fn a_request_for_another_version_changes_nothing() {
+    let app = App::spawn(settings("1")).await;
+    let theirs = receipt("2", 100);
+    put_session(&app.client, &session_item(&theirs)).await;
+    for (route, cookie) in [("roll", String::new()), ("moved", as_cookie(&theirs)), ("record", as_cookie(&theirs))] {
+        let headers = [
+            ("cookie", cookie.as_str()),
+            ("x-stickshift-route", route),
+            ("x-stickshift-version", "2"),
+            ("x-stickshift-from", "2"),
+            ("x-stickshift-revision", "9"),
+        ];
+        let page = Viewer::new(&app.url).get_with("/", &headers).await;
+        assert_eq!((page.status, page.set_cookie()), (200, None), "{route}");
+    }
+    assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&theirs)));
+    assert_eq!(count_sessions(&app.client).await, 1);
+    assert_eq!(app.metric("misdirected_total").await, 3);
 }
 
 #[actix_web::test]
@@ -165,7 +226,7 @@ async fn a_session_of_another_version_is_left_alone() {
     let app = App::spawn(settings("1")).await;
     let theirs = receipt("2", 100);
     put_session(&app.client, &session_item(&theirs)).await;
-    for route in ["hint", "fallback", "roll", "nonsense"] {
+    for route in ["hint", "fallback", "nonsense"] {
         let headers = [("cookie", as_cookie(&theirs)), ("x-stickshift-route", route.to_owned())];
         let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
         let page = Viewer::new(&app.url).get_with("/", &headers).await;
@@ -173,11 +234,65 @@ async fn a_session_of_another_version_is_left_alone() {
         assert!(page.body.contains("is on version 2 and stays there"));
     }
     assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&theirs)));
-    // Its receipt says version 1, and is older than its item, which says 2.
+    // Its receipt says version 1, and is older than its item, which says 2. The visit extends the session.
     let stale = as_cookie(&receipt("1", 200));
     let page = Viewer::new(&app.url).get_with("/", &[("cookie", &stale)]).await;
     assert_eq!(page.set_cookie(), None);
-    assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&theirs)));
+    assert!(page.body.contains("is on version 2 and stays there"));
+    let extended = stored_session(&app.client, theirs.token).await.expect("an item");
+    assert!(extended.touched >= theirs.touched + 100);
+    let expected =
+        SessionItem { touched: extended.touched, expiration: extended.touched + 720, ..session_item(&theirs) };
+    assert_eq!(extended, expected);
+}
+
+#[actix_web::test]
+async fn a_session_that_was_moved_while_writes_failed_goes_on() {
+    // Its item still says version 2, under the plan before. Only the receipt knows of the move.
+    let app = App::spawn(settings("1")).await;
+    let stale = receipt("2", 130);
+    put_session(&app.client, &session_item(&stale)).await;
+    let placed = Placed { revision: 2, placement: Placement::Moved };
+    let moved = Receipt { placed, touched: stale.touched + 40, version: code("1"), ..stale };
+    let headers = [("cookie", &*as_cookie(&moved)), ("x-stickshift-route", "hint")];
+    let page = Viewer::new(&app.url).get_with("/", &headers).await;
+    let renewed = page.receipt().expect("a renewed receipt");
+    assert_eq!((renewed.token, renewed.version, renewed.placed), (stale.token, code("1"), placed));
+    assert_eq!(stored_session(&app.client, stale.token).await, Some(session_item(&renewed)));
+}
+
+#[actix_web::test]
+async fn two_tabs_with_one_old_receipt_move_a_session_once() {
+    let app = App::spawn(settings("1")).await;
+    let theirs = receipt("2", 10);
+    // The other tab was moved to version 3 by a later plan a moment ago.
+    let placed = Placed { revision: 5, placement: Placement::Moved };
+    let item = session_item(&Receipt { version: code("3"), placed, touched: unix_now(), ..theirs });
+    put_session(&app.client, &item).await;
+    let headers = [
+        ("cookie", &*as_cookie(&theirs)),
+        ("x-stickshift-route", "moved"),
+        ("x-stickshift-from", "2"),
+        ("x-stickshift-revision", "4"),
+    ];
+    let page = Viewer::new(&app.url).get_with("/", &headers).await;
+    assert_eq!(page.set_cookie(), None);
+    assert!(page.body.contains("is on version 3 and stays there"), "{}", page.body);
+    let stored = stored_session(&app.client, theirs.token).await.expect("an item");
+    assert_eq!((stored.version, stored.placed()), (Some(code("3")), placed));
+}
+
+#[actix_web::test]
+async fn an_item_that_cannot_be_read_is_nobodys_session() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let app = App::spawn(settings("1")).await;
+    let old = receipt("1", 100);
+    let mut item: std::collections::HashMap<_, _> = serde_dynamo::to_item(session_item(&old)).expect("an item");
+    item.insert("version".to_owned(), AttributeValue::S("no version code".to_owned()));
+    app.client.put_item().table_name("SessionsTable").set_item(Some(item)).send().await.expect("put");
+    let page = Viewer::new(&app.url).get_with("/", &[("cookie", &as_cookie(&old))]).await;
+    assert_eq!((page.version(), page.set_cookie()), ("1", None));
+    assert!(page.body.contains("could not be looked up just now"), "{}", page.body);
 }
 
 #[actix_web::test]
@@ -185,7 +300,12 @@ async fn a_session_that_the_edge_moved_is_taken_over_with_its_history() {
     let app = App::spawn(settings("1")).await;
     let theirs = receipt("2", 10);
     put_session(&app.client, &session_item(&theirs)).await;
-    let headers = [("cookie", &*as_cookie(&theirs)), ("x-stickshift-route", "moved"), ("x-stickshift-revision", "42")];
+    let headers = [
+        ("cookie", &*as_cookie(&theirs)),
+        ("x-stickshift-route", "moved"),
+        ("x-stickshift-from", "2"),
+        ("x-stickshift-revision", "42"),
+    ];
     let page = Viewer::new(&app.url).get_with("/", &headers).await;
     let moved = page.receipt().expect("a receipt");
     let placed = Placed { revision: 42, placement: Placement::Moved };
@@ -204,7 +324,8 @@ async fn a_record_newer_than_the_receipt_is_believed_only_if_the_table_agrees() 
     let theirs = session_item(&receipt("2", 50));
     put_session(&app.client, &theirs).await;
     assert_eq!(Viewer::new(&app.url).get_with("/", &headers).await.set_cookie(), None);
-    assert_eq!(stored_session(&app.client, theirs.token).await, Some(theirs));
+    let extended = stored_session(&app.client, theirs.token).await.expect("an item");
+    assert_eq!((extended.version, extended.started), (theirs.version, theirs.started));
 }
 
 #[actix_web::test]
@@ -217,14 +338,25 @@ async fn a_live_item_without_a_version_binds_nobody() {
 }
 
 #[actix_web::test]
-async fn the_cookie_is_secure_where_the_viewer_came_by_https() {
+async fn by_https_the_cookie_is_secure_and_has_a_name_that_no_other_domain_can_plant() {
     let app = App::spawn(settings("1")).await;
     for name in ["cloudfront-forwarded-proto", "x-forwarded-proto"] {
         let page = Viewer::new(&app.url).get_with("/", &[(name, "https")]).await;
-        assert!(page.set_cookie().expect("a cookie").ends_with("; Secure"));
+        let cookie = page.set_cookie().expect("a cookie");
+        assert!(cookie.starts_with("__Host-sessiontoken=") && cookie.ends_with("; Secure"), "{cookie}");
         let page = Viewer::new(&app.url).get_with("/", &[(name, "http")]).await;
-        assert!(!page.set_cookie().expect("a cookie").contains("Secure"));
+        let cookie = page.set_cookie().expect("a cookie");
+        assert!(cookie.starts_with("sessiontoken=") && !cookie.contains("Secure"), "{cookie}");
     }
+    // A sibling domain has planted a receipt of its own, newer than the viewer's.
+    let planted = Receipt { token: token(9), ..receipt("1", 1) };
+    let ours = receipt("1", 30);
+    let cookies = format!("{}; __Host-{}", as_cookie(&planted), as_cookie(&ours));
+    let https = ("cloudfront-forwarded-proto", "https");
+    let page = Viewer::new(&app.url).get_with("/", &[https, ("cookie", &cookies)]).await;
+    assert!(page.body.contains(ours.token.short()));
+    let alone = Viewer::new(&app.url).get_with("/", &[https, ("cookie", &as_cookie(&planted))]).await;
+    assert_ne!(alone.receipt().expect("a session of one's own").token, planted.token);
 }
 
 #[actix_web::test]
@@ -255,7 +387,11 @@ async fn without_keys_the_cookie_is_the_bare_token_of_a_live_session_here() {
     let theirs = SessionItem { token: token(4), version: Some(code("2")), ..ours.clone() };
     put_session(&app.client, &theirs).await;
     assert_eq!(view(theirs.token).await, None);
-    assert_eq!(stored_session(&app.client, theirs.token).await, Some(theirs));
+    assert_eq!(stored_session(&app.client, theirs.token).await.expect("an item").version, theirs.version);
+    // A junk cookie before it does not lose the session.
+    let cookie = format!("sessiontoken={}; sessiontoken={}", token(5).as_str(), ours.token.as_str());
+    let page = Viewer::new(&app.url).get_with("/", &[("cookie", &cookie)]).await;
+    assert!(page.body.contains(ours.token.short()), "{}", page.body);
 }
 
 #[actix_web::test]

@@ -6,9 +6,9 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use stickshift::store::sessions::SessionStore;
 use stickshift_contract::{Placed, Placement, Receipt, SESSIONS_TABLE, SessionItem, VersionCode};
-use stickshift_session::{Guard, Write, Written};
+use stickshift_session::{Change, Claimed, Guard, Stored, Write, Written};
 
-use crate::support::{code, dynamodb, put_session, stored_session, token};
+use crate::support::{code, dynamodb, put_session, receipt, session_item, stored_session, token};
 
 /// Few and close values, so that equal ones are frequent.
 fn any_time() -> impl Strategy<Value = u64> {
@@ -34,23 +34,37 @@ fn any_item() -> impl Strategy<Value = Option<SessionItem>> {
         touched,
         revision: placed.revision,
         placement: placed.placement,
+        failed: None,
     });
     prop::option::weighted(0.8, item)
 }
 
 fn any_write() -> impl Strategy<Value = Write> {
     let guard = prop_oneof![
-        Just(Guard::Begin),
-        Just(Guard::Renew),
-        Just(Guard::RenewByToken),
-        Just(Guard::Move),
-        Just(Guard::MoveByToken)
+        Just((Guard::Begin, Change::Put)),
+        Just((Guard::Renew, Change::Renew)),
+        Just((Guard::RenewByToken, Change::Renew)),
+        Just((Guard::Reclaim, Change::Place)),
+        Just((Guard::Move, Change::Place)),
+        Just((Guard::MoveByToken, Change::Place)),
+        Just((Guard::Extend, Change::Extend)),
     ];
-    let write = (any_version(), any_placed(), any_time(), any_time(), guard);
-    write.prop_map(|(version, placed, started, touched, guard)| Write {
-        receipt: Receipt { token: token(1), version, placed, started, touched },
-        expiration: touched + 720,
+    let receipt = (any_version(), any_placed(), any_time(), any_time());
+    let receipt = receipt.prop_map(|(version, placed, started, touched)| Receipt {
+        token: token(1),
+        version,
+        placed,
+        started,
+        touched,
+    });
+    let order = (40u64..43, any_time());
+    let write = (receipt, order, prop::option::of(any_version()), guard);
+    write.prop_map(|(receipt, order, from, (guard, change))| Write {
+        // An update names a version in any case.
+        claimed: Claimed { receipt, order, from: from.or(Some(receipt.version)) },
+        expiration: receipt.touched + 720,
         guard,
+        change,
     })
 }
 
@@ -59,8 +73,8 @@ async fn expressions_admit_and_write_what_the_functions_say() {
     let (_dynamodb, client) = dynamodb().await;
     let store = SessionStore::new(client.clone(), SESSIONS_TABLE.to_owned());
     let mut runner = TestRunner::deterministic();
-    let (mut admitted, mut refused) = (0, 0);
-    for _ in 0..2000 {
+    let mut counts = std::collections::BTreeMap::new();
+    for _ in 0..4000 {
         let (stored, write) = (any_item(), any_write()).new_tree(&mut runner).expect("a case").current();
         match &stored {
             Some(item) => put_session(&client, item).await,
@@ -71,15 +85,48 @@ async fn expressions_admit_and_write_what_the_functions_say() {
         }
         let written = store.write(&write).await.expect("an answer");
         let after = stored_session(&client, token(1)).await;
-        if write.guard.admits(stored.as_ref(), &write.receipt) {
-            let expected = write.apply(stored.as_ref());
-            let done = Written::Done { started: expected.started, placed: expected.placed() };
-            assert_eq!((written, after), (done, Some(expected)), "{write:?} over {stored:?}");
-            admitted += 1;
+        let is_admitted = write.guard.admits(stored.as_ref(), &write.claimed);
+        if is_admitted {
+            let expected = write.change.apply(stored.as_ref(), &write.claimed.receipt, write.expiration);
+            if let (Written::Done { started, placed }, false) = (&written, write.change == Change::Extend) {
+                assert_eq!((*started, *placed), (expected.started, expected.placed()), "{write:?} over {stored:?}");
+            }
+            assert!(matches!(written, Written::Done { .. }), "{write:?} over {stored:?}");
+            assert_eq!(after, Some(expected), "{write:?} over {stored:?}");
         } else {
-            assert_eq!((written, after), (Written::Refused(stored.clone()), stored), "{write:?}");
-            refused += 1;
+            let refusal = stored.clone().map_or(Stored::Absent, Stored::Item);
+            assert_eq!((written, after), (Written::Refused(refusal), stored), "{write:?}");
         }
+        *counts.entry((format!("{:?}", write.guard), is_admitted)).or_insert(0) += 1;
     }
-    assert!(admitted > 500 && refused > 200, "{admitted} admitted, {refused} refused");
+    assert_eq!(counts.len(), 14, "each guard admits and refuses: {counts:?}");
+    assert!(counts.values().all(|count| *count > 20), "{counts:?}");
+}
+
+#[actix_web::test]
+async fn the_first_failure_of_a_session_is_recorded_once() {
+    let (_dynamodb, client) = dynamodb().await;
+    let store = SessionStore::new(client.clone(), SESSIONS_TABLE.to_owned());
+    assert!(!store.note_failure(token(1), 1000).await.expect("an answer"), "there is no such session");
+    assert_eq!(stored_session(&client, token(1)).await, None, "and none begins");
+    put_session(&client, &session_item(&receipt("1", 5))).await;
+    assert!(store.note_failure(token(1), 1000).await.expect("an answer"));
+    assert!(!store.note_failure(token(1), 2000).await.expect("an answer"));
+    assert_eq!(stored_session(&client, token(1)).await.and_then(|item| item.failed), Some(1000));
+}
+
+#[actix_web::test]
+async fn a_begin_that_arrives_late_overwrites_nothing() {
+    let (_dynamodb, client) = dynamodb().await;
+    let store = SessionStore::new(client.clone(), SESSIONS_TABLE.to_owned());
+    let receipt = receipt("1", 100);
+    let claimed = Claimed { receipt, order: (0, 0), from: None };
+    let begin = Write { claimed, expiration: receipt.touched + 720, guard: Guard::Begin, change: Change::Put };
+    assert!(matches!(store.write(&begin).await, Ok(Written::Done { .. })));
+    assert!(matches!(store.write(&begin).await, Ok(Written::Done { .. })), "a repeated attempt is the same write");
+    let renewed = session_item(&Receipt { touched: receipt.touched + 60, ..receipt });
+    put_session(&client, &renewed).await;
+    let late = store.write(&begin).await.expect("an answer");
+    assert_eq!(late, Written::Refused(Stored::Item(renewed.clone())));
+    assert_eq!(stored_session(&client, token(1)).await, Some(renewed));
 }

@@ -14,7 +14,9 @@ fn refusal(theme: &str, variables: &[(&str, &str)]) -> String {
     let taken = crate::support::any_port();
     let address = taken.local_addr().expect("an address").to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_stickshift"));
-    command.args(["serve", "--theme", "theme.toml", "--listen", &address]).current_dir(folder.path());
+    command
+        .args(["serve", "--theme", "theme.toml", "--listen", &address, "--admin-listen", "127.0.0.1:0"])
+        .current_dir(folder.path());
     let output = command.envs(variables.iter().copied()).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).expect("text")
@@ -50,7 +52,10 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
             "PLAN_TTL_SECONDS = 3601",
             "PLAN_TTL_SECONDS in theme.toml: 3601 is out of range: plan_ttl_seconds takes 0 to 3600",
         ),
-        ("SESION_SECONDS = 600", "SESION_SECONDS in theme.toml: there is no such setting; there are VERSION_CODE,"),
+        (
+            "SESION_SECONDS = 600",
+            "SESION_SECONDS in theme.toml: there is no such setting; the nearest name is SESSION_SECONDS",
+        ),
         ("KEYS = \"0123456789abcdef0123456789abcdef\"", "KEYS in theme.toml: a secret does not belong in a file"),
         (
             "SESSIONS_TABLE = \"my table\"",
@@ -66,7 +71,11 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
         ("STICKSHIFT_SESSION_SECONDS", "5", "STICKSHIFT_SESSION_SECONDS in the environment: "),
         ("STICKSHIFT_SESSION_SECONDS", "soon", "STICKSHIFT_SESSION_SECONDS in the environment: "),
         ("STICKSHIFT_ACCEPT_BARE_TOKENS", "perhaps", "STICKSHIFT_ACCEPT_BARE_TOKENS in the environment: "),
-        ("STICKSHIFT_TOUCH_INTERVL", "1", "STICKSHIFT_TOUCH_INTERVL in the environment: there is no such setting"),
+        (
+            "STICKSHIFT_TOUCH_INTERVL",
+            "1",
+            "STICKSHIFT_TOUCH_INTERVL in the environment: there is no such setting; the nearest name is TOUCH_INTERVAL_SECONDS",
+        ),
         ("STICKSHIFT_KEYS", "hunter2", "STICKSHIFT_KEYS in the environment: key 1 has 7 characters"),
         ("STICKSHIFT_ORIGIN_SECRET", "", "STICKSHIFT_ORIGIN_SECRET in the environment: it is empty"),
         (
@@ -89,6 +98,24 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
     assert!(both.contains("KEYS in theme.toml: a secret does not belong in a file"), "{both}");
     let missing = refusal(&THEME.replace("COLOR = \"#255\"\n", ""), &[]);
     assert!(missing.contains("COLOR in theme.toml is missing"), "{missing}");
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_of_our_name_is_passed_over() {
+    let links = [
+        ("STICKSHIFT_SERVICE_HOST", "10.0.0.11"),
+        ("STICKSHIFT_SERVICE_PORT", "8000"),
+        ("STICKSHIFT_SERVICE_PORT_HTTP", "8000"),
+        ("STICKSHIFT_PORT", "tcp://10.0.0.11:8000"),
+        ("STICKSHIFT_PORT_8000_TCP", "tcp://10.0.0.11:8000"),
+        ("STICKSHIFT_PORT_8000_TCP_PROTO", "tcp"),
+        ("STICKSHIFT_PORT_8000_TCP_PORT", "8000"),
+        ("STICKSHIFT_PORT_8000_TCP_ADDR", "10.0.0.11"),
+    ];
+    assert!(refusal(THEME, &links).contains(TAKEN));
+    for name in ["STICKSHIFT_PORTS", "STICKSHIFT_PORT_X_TCP", "STICKSHIFT_PORT_80_TCP_NAME", "STICKSHIFT_SERVICE"] {
+        assert!(refusal(THEME, &[(name, "1")]).contains("there is no such setting"), "{name}");
+    }
 }
 
 #[test]

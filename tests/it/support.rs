@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use stickshift::clock::unix_now;
 use stickshift::local::SharedRng;
 use stickshift::local::machine::{EmbeddedDynamoDb, Machine, MachineConfig};
-use stickshift::serve;
+use stickshift::serve::{self, OriginListeners};
 use stickshift::settings::Settings;
 use stickshift::store::DynamoDb;
 use stickshift::store::plans::{read_plan, write_plan};
@@ -59,6 +59,8 @@ pub(crate) async fn dynamodb() -> (EmbeddedDynamoDb, Client) {
 /// One version of the app, served by itself.
 pub(crate) struct App {
     pub url: String,
+    /// Where it answers monitors.
+    pub admin_url: String,
     pub client: Client,
     _dynamodb: Option<EmbeddedDynamoDb>,
 }
@@ -74,12 +76,15 @@ impl App {
     pub(crate) fn spawn_with(settings: Settings, endpoint: &str) -> Self {
         let listener = any_port();
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        serve::start(listener, settings, DynamoDb::at(endpoint)).expect("a server");
-        Self { url, client: DynamoDb::at(endpoint).client(), _dynamodb: None }
+        let admin = any_port();
+        let admin_url = format!("http://{}", admin.local_addr().expect("an address"));
+        let listeners = OriginListeners { public: listener, admin };
+        serve::start(listeners, settings, DynamoDb::at(endpoint)).expect("a server");
+        Self { url, admin_url, client: DynamoDb::at(endpoint).client(), _dynamodb: None }
     }
 
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let text = Viewer::new(&self.url).get("/metrics").await.body;
+        let text = Viewer::new(&self.admin_url).get("/metrics").await.body;
         let line = text.lines().find(|line| line.starts_with(&format!("stickshift_{name}{{")));
         let value = line.and_then(|line| line.rsplit(' ').next()).unwrap_or_else(|| panic!("no {name} in {text}"));
         value.parse().expect("a number")
@@ -97,6 +102,7 @@ pub(crate) fn machine_config() -> MachineConfig {
     MachineConfig {
         listen: any,
         dynamodb: any,
+        admin_listen: any,
         versions: vec![settings("1"), settings("2")],
         weights: Vec::new(),
         data_dir: None,
@@ -166,7 +172,7 @@ pub(crate) fn receipt(version: &str, age: u64) -> Receipt {
 pub(crate) fn session_item(receipt: &Receipt) -> SessionItem {
     let Receipt { token, version, placed: Placed { revision, placement }, started, touched } = *receipt;
     let expiration = touched + 720;
-    SessionItem { token, version: Some(version), expiration, started, touched, revision, placement }
+    SessionItem { token, version: Some(version), expiration, started, touched, revision, placement, failed: None }
 }
 
 pub(crate) fn as_cookie(receipt: &Receipt) -> String {
@@ -231,7 +237,7 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Page {
     if let Some(cookie) = page.set_cookie().filter(|_| is_from_app) {
         assert_eq!(page.headers.get_all(SET_COOKIE).iter().count(), 1);
         assert_eq!(page.headers[CACHE_CONTROL], "private, no-store");
-        assert!(cookie.starts_with("sessiontoken="), "{cookie}");
+        assert!(cookie.starts_with("sessiontoken=") || cookie.starts_with("__Host-sessiontoken="), "{cookie}");
         assert!(cookie.contains("; Path=/; HttpOnly; SameSite=Lax; Max-Age="), "{cookie}");
     }
     page

@@ -10,9 +10,17 @@ fn a_lifetime_covers_the_session_the_touch_interval_and_the_clocks() {
 #[test]
 fn a_receipt_from_the_future_counts_as_new_up_to_the_allowance() {
     let (timing, receipt) = (Timing::default(), receipt());
-    assert_eq!(timing.age_seconds(&receipt, receipt.touched + 5), Some(5));
-    assert_eq!(timing.age_seconds(&receipt, receipt.touched - 60), Some(0));
-    assert_eq!(timing.age_seconds(&receipt, receipt.touched - 61), None);
+    let at = |now: u64| {
+        (timing.is_trusted(&receipt, now), timing.is_due(&receipt, now), timing.is_within_lifetime(&receipt, now))
+    };
+    let touched = receipt.touched;
+    assert_eq!(at(touched), (true, false, true));
+    assert_eq!(at(touched + 59), (true, false, true));
+    assert_eq!(at(touched + 60), (false, true, true));
+    assert_eq!(at(touched + 719), (false, true, true));
+    assert_eq!(at(touched + 720), (false, true, false));
+    assert_eq!(at(touched - 60), (true, false, true));
+    assert_eq!(at(touched - 61), (false, true, true), "further ahead it is looked up");
 }
 
 #[test]
@@ -23,6 +31,10 @@ fn a_value_out_of_range_is_refused_with_name_and_range() {
     assert_eq!(
         refused(Timing { session_seconds: 59, ..good }),
         "59 is out of range: session_seconds takes 60 to 86400"
+    );
+    assert_eq!(
+        refused(Timing { session_max_seconds: 31_536_001, ..good }),
+        "31536001 is out of range: session_max_seconds takes 0 to 31536000"
     );
     assert_eq!(
         refused(Timing { touch_interval_seconds: 601, ..good }),

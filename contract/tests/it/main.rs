@@ -4,6 +4,7 @@ mod bot;
 mod cookie;
 mod interval;
 mod item;
+mod kind;
 mod plan;
 mod receipt;
 mod tables;

@@ -94,10 +94,11 @@ fn states_say_whose_sessions_stay() {
         "draining": draining, "withdrawn": version(0, "withdrawn"),
     });
     let plan = plan("live", versions).expect("a plan");
-    let stays = |version: &str, now| plan.keeps_sessions_of(code(version), now);
+    let stays = |version: &str, now| plan.keeps_sessions_of(code(version), Some(now));
     assert!(stays("live", 0) && stays("staged", 0) && stays("drained", u64::MAX));
     assert!(stays("draining", 999) && !stays("draining", 1000));
     assert!(!stays("withdrawn", 0) && !stays("removed", 0));
+    assert!(plan.keeps_sessions_of(code("draining"), None), "a plan that is not fresh ends no drain");
     assert!(plan.serves_assets_of(code("draining")) && !plan.serves_assets_of(code("withdrawn")));
 }
 
@@ -147,6 +148,14 @@ fn plans_of_every_format_are_read_and_written_in_the_newest_one() {
     }
     let newest: Plan = serde_json::from_str(SAMPLES[1]).expect("a plan");
     assert_eq!(serde_json::to_string(&newest).expect("JSON"), SAMPLES[1]);
+}
+
+#[test]
+fn a_receipt_from_before_a_withdrawal_is_known() {
+    let plan: Plan = serde_json::from_str(SAMPLES[1]).expect("a plan");
+    let is_before = |version: &str, touched| plan.may_be_from_before_withdrawal(code(version), touched, 60);
+    assert!(is_before("2", 1_709_999_999) && is_before("2", 1_710_000_059));
+    assert!(!is_before("2", 1_710_000_060) && !is_before("1", 0) && !is_before("9", 0));
 }
 
 #[test]
@@ -205,7 +214,7 @@ proptest! {
     ) {
         if let Ok(plan) = read(&damaged(&path, &replacement)) {
             let picked = plan.pick(&mut StdRng::seed_from_u64(seed));
-            prop_assert!(plan.keeps_sessions_of(picked, now) && plan.origin(picked).is_some());
+            prop_assert!(plan.keeps_sessions_of(picked, Some(now)) && plan.origin(picked).is_some());
             prop_assert_eq!(read(&serde_json::to_value(&plan).expect("JSON")), Ok(plan));
         }
     }

@@ -11,7 +11,7 @@ use log::{LevelFilter, info};
 use napi::bindgen_prelude::{Either, Error, PromiseRaw, Result, create_custom_tokio_runtime};
 use napi::{Env, Status};
 use napi_derive::{module_init, napi};
-use stickshift_edge::replicas::{Replicas, warm};
+use stickshift_edge::replicas::{PlanTurn, Replicas, warm};
 use stickshift_edge::{Considered, Event, FunctionConfig, Request};
 
 #[cfg(feature = "broken-rng")]
@@ -56,6 +56,7 @@ impl Router {
             tables: config.tables,
             hedge_delay: config.hedge_delay,
             deadline: config.deadline,
+            plan_turn: PlanTurn::default(),
         };
         Ok(Self { parts: Arc::new((stickshift_edge::Router::new(config.router), replicas)) })
     }
@@ -87,11 +88,11 @@ impl Router {
                 router.forward(&mut request, &knowledge, now, &mut rng());
                 text(&request).map(Either::A)
             }
-            Considered::Needs(look_up) => {
+            considered @ Considered::Needs(_) => {
                 let parts = Arc::clone(&self.parts);
                 let answer = env.spawn_future(async move {
                     let (router, replicas) = &*parts;
-                    let knowledge = replicas.look_up(router, look_up, now).await;
+                    let knowledge = replicas.complete(router, &request, considered, now).await;
                     router.forward(&mut request, &knowledge, now, &mut rng());
                     text(&request)
                 });

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stickshift_contract::SameSite;
 use stickshift_edge::{FunctionConfig, Replica, function_settings};
 
 const LEAST: &str = r#"{
@@ -178,13 +179,16 @@ fn a_version_that_is_there_twice_is_refused() {
 fn every_field_reaches_the_router() {
     let set = r#""format": 1, "accept_bare_tokens": true, "keep_viewer_host": true, "plan_ttl_seconds": 7,
         "sessions_table": "S.1", "rollout_table": "R-2", "hedge_delay_milliseconds": 1, "deadline_milliseconds": 2,
+        "accept_unprefixed_cookie": true, "same_site": "none", "session_max_seconds": 7200,
         "session_seconds": 60, "touch_interval_seconds": 5, "trust_window_seconds": 6, "clock_allowance_seconds": 8"#;
     let config = FunctionConfig::parse(&LEAST.replacen("\"format\": 1", set, 1)).expect("a configuration");
     assert_eq!((config.hedge_delay, config.deadline), (Duration::from_millis(1), Duration::from_millis(2)));
     assert_eq!((config.tables.sessions.as_str(), config.tables.rollout.as_str()), ("S.1", "R-2"));
     let router = config.router;
     assert_eq!((router.plan_ttl_seconds, router.keep_viewer_host, router.cookie.accept_bare_tokens), (7, true, true));
+    assert_eq!((router.cookie.accept_unprefixed_cookie, router.cookie.same_site), (true, SameSite::None));
     let timing = router.cookie.timing;
+    assert_eq!(timing.session_max_seconds, 7200);
     assert_eq!((timing.session_seconds, timing.touch_interval_seconds), (60, 5));
     assert_eq!((timing.trust_window_seconds, timing.clock_allowance_seconds), (6, 8));
 }

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Map, json};
-use stickshift_contract::{Claim, Placed, Placement, Plan, Receipt, Route, SessionItem, Timing, Token, VersionCode};
+use stickshift_contract::{
+    BareTokens, Claim, Kind, Placed, Placement, Plan, Receipt, Route, SessionItem, Timing, Token, VersionCode,
+};
 use stickshift_edge::{Decision, Incoming, PlanSource, StoredSession, decide};
 
 const NOW: u64 = 1_710_000_000;
@@ -17,13 +19,19 @@ fn token() -> Token {
 
 /// A plan of versions, each with its state and its weight in basis points. The first one is stable.
 fn plan(versions: &[(&str, &str, u16)]) -> Plan {
+    plan_with(versions, |_| ())
+}
+
+fn plan_with(versions: &[(&str, &str, u16)], change: impl FnOnce(&mut serde_json::Value)) -> Plan {
     let planned = |&(code, state, weight): &(&str, &str, u16)| {
         let origin = json!({ "domain": "v.example.org", "port": 80, "protocol": "http" });
         (code.to_owned(), json!({ "origin": origin, "weight_basis_points": weight, "state": state }))
     };
     let versions: Map<_, _> = versions.iter().map(planned).collect();
     let stable = versions.keys().next().expect("a version").clone();
-    serde_json::from_value(json!({ "revision": 1, "stable": stable, "versions": versions })).expect("a plan")
+    let mut plan = json!({ "revision": 1, "stable": stable, "versions": versions });
+    change(&mut plan);
+    serde_json::from_value(plan).expect("a plan")
 }
 
 /// In this plan new sessions go to version 2. So a request that goes to version 1 has another reason.
@@ -31,36 +39,60 @@ fn two() -> Plan {
     plan(&[("1", "live", 0), ("2", "live", 10_000)])
 }
 
-fn drawn() -> Placed {
-    Placed { revision: 1, placement: Placement::Drawn }
+fn drawn(revision: u64) -> Placed {
+    Placed { revision, placement: Placement::Drawn }
+}
+
+fn receipt_of(version: &str, age: u64) -> Receipt {
+    let touched = NOW - age;
+    Receipt { token: token(), version: code(version), placed: drawn(1), started: touched, touched }
 }
 
 fn receipt(version: &str, age: u64) -> Claim {
-    let touched = NOW - age;
-    Claim::Receipt(Receipt { token: token(), version: code(version), placed: drawn(), started: touched, touched }, age)
+    Claim::Receipt(receipt_of(version, age))
 }
 
-fn item(version: &str, age: u64) -> StoredSession {
+fn bare() -> Claim {
+    Claim::Bare(BareTokens::collect([token()]).expect("a token"))
+}
+
+fn item_of(version: &str, age: u64) -> SessionItem {
     let touched = NOW - age;
-    StoredSession::Found(SessionItem {
+    SessionItem {
         token: token(),
         version: Some(code(version)),
         expiration: touched + 720,
         started: touched,
         touched,
-        revision: drawn().revision,
-        placement: drawn().placement,
-    })
+        revision: 1,
+        placement: Placement::Drawn,
+        failed: None,
+    }
+}
+
+fn item(version: &str, age: u64) -> StoredSession {
+    StoredSession::Found(item_of(version, age))
 }
 
 fn incoming(claim: Claim) -> Incoming<'static> {
-    Incoming { asset: None, claim, user_agent: "Mozilla/5.0" }
+    Incoming { asset: None, claim, kind: Kind::Document, user_agent: "Mozilla/5.0" }
 }
 
+fn table(plan: &Plan) -> PlanSource<'_> {
+    PlanSource::Table { plan, is_fresh: true }
+}
+
+/// Where a request goes. Like the router, it has asked for the session only if that is needed.
 fn decision(incoming: Incoming<'_>, stored: &StoredSession, plan: &Plan) -> (String, Route) {
+    by(incoming, stored, table(plan))
+}
+
+fn by(incoming: Incoming<'_>, stored: &StoredSession, source: PlanSource<'_>) -> (String, Route) {
     let mut rng = StdRng::seed_from_u64(1);
-    let Decision { version, route } =
-        decide(&incoming, stored, PlanSource::Table(plan), &Timing::default(), NOW, &mut rng);
+    let timing = Timing::default();
+    let unasked = StoredSession::Unasked;
+    let stored = if incoming.needs_session(source, &timing, NOW) { stored } else { &unasked };
+    let Decision { version, route, .. } = decide(&incoming, stored, source, &timing, NOW, &mut rng);
     (version.to_string(), route)
 }
 
@@ -68,40 +100,49 @@ fn went(version: &str, route: Route) -> (String, Route) {
     (version.to_owned(), route)
 }
 
+fn looks_up(incoming: Incoming<'_>, plan: &Plan) -> bool {
+    incoming.needs_session(table(plan), &Timing::default(), NOW)
+}
+
 #[test]
-fn a_young_receipt_decides_unasked() {
+fn a_young_receipt_decides_without_a_look_up() {
     let young = incoming(receipt("1", 59));
-    assert_eq!(young.token_to_look_up(&Timing::default()), None);
+    assert!(!looks_up(young, &two()));
     assert_eq!(decision(young, &StoredSession::Unanswered, &two()), went("1", Route::Receipt));
-    let older = incoming(receipt("1", 60));
-    assert_eq!(older.token_to_look_up(&Timing::default()), Some(token()));
+    assert!(looks_up(incoming(receipt("1", 60)), &two()));
     let always_asking = Timing { trust_window_seconds: 0, ..Timing::default() };
-    assert_eq!(incoming(receipt("1", 0)).token_to_look_up(&always_asking), Some(token()));
+    assert!(incoming(receipt("1", 0)).needs_session(table(&two()), &always_asking, NOW));
+    let ahead = |seconds| Claim::Receipt(Receipt { touched: NOW + seconds, ..receipt_of("1", 0) });
+    assert!(!looks_up(incoming(ahead(60)), &two()));
+    assert!(looks_up(incoming(ahead(61)), &two()), "no clocks differ that much");
+    assert_eq!(decision(incoming(ahead(61)), &StoredSession::Absent, &two()), went("1", Route::Hint));
 }
 
 #[test]
 fn an_item_as_new_as_the_receipt_wins_over_it() {
     assert_eq!(decision(incoming(receipt("1", 100)), &item("2", 100), &two()), went("2", Route::Record));
     assert_eq!(decision(incoming(receipt("1", 100)), &item("2", 10), &two()), went("2", Route::Record));
+    let later_plan = StoredSession::Found(SessionItem { revision: 2, ..item_of("2", 300) });
+    assert_eq!(decision(incoming(receipt("1", 100)), &later_plan, &two()), went("2", Route::Record));
 }
 
 #[test]
-fn an_item_older_than_the_receipt_is_a_replica_that_lags() {
+fn an_item_ordered_before_the_receipt_comes_from_a_replica_that_lags() {
     assert_eq!(decision(incoming(receipt("1", 100)), &item("2", 101), &two()), went("1", Route::Hint));
+    let moved = Claim::Receipt(Receipt { placed: drawn(2), ..receipt_of("1", 100) });
+    let plan = plan_with(&[("1", "live", 0), ("2", "live", 10_000)], |plan| plan["revision"] = json!(2));
+    assert_eq!(decision(incoming(moved), &item("2", 10), &plan), went("1", Route::Hint), "whatever the clocks say");
 }
 
 #[test]
-fn a_receipt_decides_up_to_its_lifetime_where_no_item_does() {
-    for stored in [StoredSession::Absent, StoredSession::Unanswered] {
-        assert_eq!(decision(incoming(receipt("1", 719)), &stored, &two()), went("1", Route::Hint));
-        assert_eq!(decision(incoming(receipt("1", 720)), &stored, &two()), went("2", Route::Roll));
+fn only_an_answer_ends_a_session() {
+    let old = |age| incoming(receipt("1", age));
+    assert_eq!(decision(old(719), &StoredSession::Absent, &two()), went("1", Route::Hint));
+    assert_eq!(decision(old(720), &StoredSession::Absent, &two()), went("2", Route::Roll));
+    assert_eq!(decision(old(720), &item("1", 720), &two()), went("2", Route::Roll), "TTL has not deleted it");
+    for age in [719, 720, 80_000] {
+        assert_eq!(decision(old(age), &StoredSession::Unanswered, &two()), went("1", Route::Hint), "{age}");
     }
-}
-
-#[test]
-fn an_expired_item_that_ttl_has_not_deleted_is_no_session() {
-    assert_eq!(decision(incoming(Claim::Bare(token())), &item("1", 720), &two()), went("2", Route::Roll));
-    assert_eq!(decision(incoming(receipt("1", 800)), &item("1", 800), &two()), went("2", Route::Roll));
 }
 
 #[test]
@@ -110,34 +151,85 @@ fn an_item_outlives_a_receipt_whose_renewal_was_lost_on_the_way() {
 }
 
 #[test]
-fn an_item_without_a_version_is_no_session() {
-    let StoredSession::Found(item) = item("1", 0) else { panic!("an item") };
-    let versionless = StoredSession::Found(SessionItem { version: None, ..item });
-    assert_eq!(decision(incoming(Claim::Bare(token())), &versionless, &two()), went("2", Route::Roll));
+fn an_item_past_the_absolute_end_is_not_a_session() {
+    let timing = Timing { session_max_seconds: 3600, ..Timing::default() };
+    let decide = |started| {
+        let stored = StoredSession::Found(SessionItem { started, ..item_of("1", 10) });
+        decide(&incoming(bare()), &stored, table(&two()), &timing, NOW, &mut StdRng::seed_from_u64(1)).route
+    };
+    assert_eq!([NOW - 3599, NOW - 3600, 0].map(decide), [Route::Record, Route::Roll, Route::Record]);
+}
+
+#[test]
+fn an_item_without_a_version_is_not_a_session() {
+    let versionless = StoredSession::Found(SessionItem { version: None, ..item_of("1", 0) });
+    assert_eq!(decision(incoming(bare()), &versionless, &two()), went("2", Route::Roll));
     assert_eq!(decision(incoming(receipt("1", 100)), &versionless, &two()), went("1", Route::Hint));
 }
 
 #[test]
 fn a_bare_token_needs_its_item() {
-    let bare = incoming(Claim::Bare(token()));
-    assert_eq!(bare.token_to_look_up(&Timing::default()), Some(token()));
-    assert_eq!(decision(bare, &item("1", 599), &two()), went("1", Route::Record));
-    assert_eq!(decision(bare, &StoredSession::Absent, &two()), went("2", Route::Roll));
-    assert_eq!(decision(bare, &StoredSession::Unanswered, &two()), went("2", Route::Roll));
+    assert!(looks_up(incoming(bare()), &two()));
+    assert_eq!(decision(incoming(bare()), &item("1", 599), &two()), went("1", Route::Record));
+    assert_eq!(decision(incoming(bare()), &StoredSession::Absent, &two()), went("2", Route::Roll));
+    assert_eq!(decision(incoming(bare()), &StoredSession::Unanswered, &two()), went("2", Route::Roll));
 }
 
 #[test]
 fn sessions_of_versions_that_may_not_serve_are_moved() {
     let plan = plan(&[("1", "live", 10_000), ("2", "withdrawn", 0), ("3", "draining", 0), ("4", "staged", 0)]);
-    assert_eq!(decision(incoming(receipt("2", 10)), &StoredSession::Unanswered, &plan), went("1", Route::Moved));
-    assert_eq!(
-        decision(incoming(receipt("9", 10)), &StoredSession::Unanswered, &plan),
-        went("1", Route::Moved),
-        "a removed version"
-    );
+    let none = StoredSession::Unanswered;
+    assert_eq!(decision(incoming(receipt("2", 10)), &none, &plan), went("1", Route::Moved));
+    assert_eq!(decision(incoming(receipt("9", 10)), &none, &plan), went("1", Route::Moved), "a removed version");
     assert_eq!(decision(incoming(receipt("1", 99)), &item("2", 9), &plan), went("1", Route::Moved));
-    assert_eq!(decision(incoming(receipt("3", 10)), &StoredSession::Unanswered, &plan), went("3", Route::Receipt));
-    assert_eq!(decision(incoming(receipt("4", 10)), &StoredSession::Unanswered, &plan), went("4", Route::Receipt));
+    assert_eq!(decision(incoming(receipt("3", 10)), &none, &plan), went("3", Route::Receipt));
+    assert_eq!(decision(incoming(receipt("4", 10)), &none, &plan), went("4", Route::Receipt));
+    let moved = decide(
+        &incoming(receipt("2", 10)),
+        &item("2", 10),
+        table(&plan),
+        &Timing::default(),
+        NOW,
+        &mut StdRng::seed_from_u64(1),
+    );
+    assert_eq!(moved.from, Some(code("2")));
+}
+
+#[test]
+fn a_session_is_looked_up_before_it_is_moved() {
+    let plan = plan(&[("1", "live", 5000), ("2", "withdrawn", 0), ("3", "live", 5000)]);
+    // Another tab was moved to version 3 a moment ago. This one still has its receipt of version 2.
+    let young = incoming(receipt("2", 10));
+    assert!(looks_up(young, &plan));
+    let moved = StoredSession::Found(SessionItem { revision: 2, placement: Placement::Moved, ..item_of("3", 1) });
+    assert_eq!(decision(young, &moved, &plan), went("3", Route::Record));
+}
+
+#[test]
+fn a_plan_older_than_the_receipt_moves_nobody() {
+    let later = |version: &str| Claim::Receipt(Receipt { placed: drawn(2), ..receipt_of(version, 10) });
+    // Version 2 has become live under revision 2. This edge still has it staged, or does not know it.
+    let staged = plan(&[("1", "live", 10_000), ("2", "staged", 0), ("3", "withdrawn", 0)]);
+    assert_eq!(decision(incoming(later("2")), &StoredSession::Unanswered, &staged), went("2", Route::Receipt));
+    assert_eq!(decision(incoming(later("3")), &StoredSession::Unanswered, &staged), went("3", Route::Hint));
+    assert!(!looks_up(incoming(later("3")), &staged));
+    assert_eq!(decision(incoming(later("9")), &StoredSession::Unanswered, &staged), went("1", Route::Fallback));
+}
+
+#[test]
+fn a_receipt_from_before_a_withdrawal_does_not_decide_alone() {
+    // Version 2 was withdrawn for a moment and is back: the session may have moved in between.
+    let plan = |ago: u64| {
+        plan_with(&[("1", "live", 5000), ("2", "live", 5000)], |plan| {
+            plan["versions"]["2"]["withdrawn_at"] = json!(NOW - ago);
+        })
+    };
+    assert!(looks_up(incoming(receipt("2", 30)), &plan(20)));
+    assert!(looks_up(incoming(receipt("2", 10)), &plan(20)), "clocks may differ");
+    assert!(!looks_up(incoming(receipt("2", 10)), &plan(70)));
+    let moved = StoredSession::Found(SessionItem { revision: 2, placement: Placement::Moved, ..item_of("1", 15) });
+    assert_eq!(decision(incoming(receipt("2", 30)), &moved, &plan(20)), went("1", Route::Record));
+    assert_eq!(decision(incoming(receipt("2", 30)), &StoredSession::Unanswered, &plan(20)), went("2", Route::Hint));
 }
 
 #[test]
@@ -145,17 +237,12 @@ fn every_request_of_a_session_moves_to_the_same_version() {
     let plan = plan(&[("1", "live", 5000), ("2", "withdrawn", 0), ("3", "live", 5000)]);
     let mut moved = std::collections::BTreeMap::new();
     for seed in 0..1000 {
-        let receipt = Receipt {
-            token: Token::generate(&mut StdRng::seed_from_u64(seed)),
-            version: code("2"),
-            placed: drawn(),
-            started: NOW,
-            touched: NOW,
-        };
+        let token = Token::generate(&mut StdRng::seed_from_u64(seed));
+        let receipt = Receipt { token, ..receipt_of("2", 0) };
         let decide = |seed| {
             let mut rng = StdRng::seed_from_u64(seed);
-            let incoming = incoming(Claim::Receipt(receipt, 0));
-            decide(&incoming, &StoredSession::Unanswered, PlanSource::Table(&plan), &Timing::default(), NOW, &mut rng)
+            let incoming = incoming(Claim::Receipt(receipt));
+            decide(&incoming, &StoredSession::Unanswered, table(&plan), &Timing::default(), NOW, &mut rng)
         };
         assert_eq!(decide(1), decide(2));
         assert_eq!(decide(1).route, Route::Moved);
@@ -165,70 +252,59 @@ fn every_request_of_a_session_moves_to_the_same_version() {
 }
 
 #[test]
-fn a_drain_ends() {
-    let origin = json!({ "domain": "v.example.org", "port": 80, "protocol": "http" });
-    let draining = |until: u64| -> Plan {
-        serde_json::from_value(json!({ "revision": 1, "stable": "1", "versions": {
-            "1": { "origin": origin, "weight_basis_points": 10_000, "state": "live" },
-            "2": { "origin": origin, "weight_basis_points": 0, "state": "draining", "until": until },
-        }}))
-        .expect("a plan")
+fn a_drain_ends_while_the_plan_is_fresh() {
+    let draining = |until: u64| {
+        plan_with(&[("1", "live", 10_000), ("2", "draining", 0)], |plan| plan["versions"]["2"]["until"] = json!(until))
     };
-    assert_eq!(
-        decision(incoming(receipt("2", 10)), &StoredSession::Unanswered, &draining(NOW + 1)),
-        went("2", Route::Receipt)
-    );
-    assert_eq!(
-        decision(incoming(receipt("2", 10)), &StoredSession::Unanswered, &draining(NOW)),
-        went("1", Route::Moved)
-    );
+    let (before, after) = (draining(NOW + 1), draining(NOW));
+    let none = StoredSession::Unanswered;
+    assert_eq!(decision(incoming(receipt("2", 10)), &none, &before), went("2", Route::Receipt));
+    assert_eq!(decision(incoming(receipt("2", 10)), &none, &after), went("1", Route::Moved));
+    let cut_off = PlanSource::Table { plan: &after, is_fresh: false };
+    assert_eq!(by(incoming(receipt("2", 10)), &none, cut_off), went("2", Route::Receipt), "an edge that is cut off");
 }
 
 #[test]
 fn assets_follow_the_page_that_asked_for_them() {
-    let asset = |version: &str| Incoming { asset: Some(code(version)), ..incoming(receipt("1", 10)) };
+    let asset = |version: &str| Incoming { asset: Some(code(version)), kind: Kind::Rest, ..incoming(receipt("1", 10)) };
     assert_eq!(decision(asset("2"), &StoredSession::Unanswered, &two()), went("2", Route::Asset));
-    assert_eq!(asset("2").token_to_look_up(&Timing::default()), None);
+    assert!(!looks_up(asset("2"), &two()));
     let plan = plan(&[("1", "live", 10_000), ("2", "withdrawn", 0)]);
     assert_eq!(decision(asset("2"), &StoredSession::Unanswered, &plan), went("1", Route::Receipt));
     assert_eq!(decision(asset("9"), &StoredSession::Unanswered, &plan), went("1", Route::Receipt));
 }
 
 #[test]
-fn bots_without_a_session_see_stable() {
-    let bot = |claim| Incoming { user_agent: "Googlebot/2.1", ..incoming(claim) };
+fn bots_and_strays_without_a_session_see_stable() {
+    let bot = |claim| Incoming { user_agent: "Googlebot/2.1", kind: Kind::Rest, ..incoming(claim) };
     assert_eq!(decision(bot(Claim::Nothing), &StoredSession::Unanswered, &two()), went("1", Route::Bot));
     assert_eq!(decision(bot(receipt("2", 10)), &StoredSession::Unanswered, &two()), went("2", Route::Receipt));
+    for kind in [Kind::Visit, Kind::Rest] {
+        let stray = |claim| Incoming { kind, ..incoming(claim) };
+        assert_eq!(decision(stray(Claim::Nothing), &StoredSession::Unanswered, &two()), went("1", Route::Stray));
+        assert_eq!(decision(stray(receipt("2", 800)), &StoredSession::Absent, &two()), went("1", Route::Stray));
+        assert_eq!(decision(stray(receipt("2", 10)), &StoredSession::Unanswered, &two()), went("2", Route::Receipt));
+    }
 }
 
 #[test]
 fn an_old_bundle_keeps_sessions_and_gives_nobody_new_a_weight() {
-    let mut rng = StdRng::seed_from_u64(1);
-    let mut by_bundle = |incoming: &Incoming<'_>, stored: &StoredSession| {
-        let decision = decide(incoming, stored, PlanSource::Bundle(&two()), &Timing::default(), NOW, &mut rng);
-        (decision.version.to_string(), decision.route)
-    };
-    assert_eq!(by_bundle(&incoming(Claim::Nothing), &StoredSession::Unanswered), went("1", Route::Fallback));
-    assert_eq!(by_bundle(&incoming(receipt("2", 10)), &StoredSession::Unanswered), went("2", Route::Receipt));
-    assert_eq!(by_bundle(&incoming(receipt("2", 100)), &StoredSession::Unanswered), went("2", Route::Hint));
-    // A version newer than the bundle: its session must not be taken over on the bundle's word.
-    assert_eq!(by_bundle(&incoming(receipt("3", 10)), &StoredSession::Unanswered), went("1", Route::Fallback));
+    let two = two();
+    let by_bundle = |incoming: Incoming<'_>, stored: &StoredSession| by(incoming, stored, PlanSource::Bundle(&two));
+    let none = StoredSession::Unanswered;
+    assert_eq!(by_bundle(incoming(Claim::Nothing), &none), went("1", Route::Fallback));
+    assert_eq!(by_bundle(incoming(receipt("2", 10)), &none), went("2", Route::Receipt));
+    assert_eq!(by_bundle(incoming(receipt("2", 100)), &none), went("2", Route::Hint));
+    // A version newer than the bundle: its session must not be taken over because of the bundle.
+    assert_eq!(by_bundle(incoming(receipt("3", 10)), &none), went("1", Route::Fallback));
 }
 
 #[test]
 fn ten_percent_are_ten_percent() {
     let plan = plan(&[("1", "live", 9000), ("2", "live", 1000)]);
     let mut rng = StdRng::seed_from_u64(20_240_311);
-    let mut roll = || {
-        decide(
-            &incoming(Claim::Nothing),
-            &StoredSession::Unanswered,
-            PlanSource::Table(&plan),
-            &Timing::default(),
-            NOW,
-            &mut rng,
-        )
-    };
+    let mut roll =
+        || decide(&incoming(Claim::Nothing), &StoredSession::Unasked, table(&plan), &Timing::default(), NOW, &mut rng);
     let on_two = (0..10_000).filter(|_| roll().version == code("2")).count();
     assert!((900..=1100).contains(&on_two), "{on_two} of 10,000");
 }
@@ -236,7 +312,7 @@ fn ten_percent_are_ten_percent() {
 fn any_claim() -> impl Strategy<Value = Claim> {
     prop_oneof![
         Just(Claim::Nothing),
-        Just(Claim::Bare(token())),
+        Just(bare()),
         ("[1-4]", 0u64..1000).prop_map(|(version, age)| receipt(&version, age)),
     ]
 }
@@ -257,7 +333,7 @@ proptest! {
         let plan = |weight| plan(&[("1", "live", 10_000 - weight), ("2", "live", weight), ("3", "draining", 0), ("4", "staged", 0)]);
         let decide = |weight, seed| {
             let mut rng = StdRng::seed_from_u64(seed);
-            decide(&incoming(claim), &stored, PlanSource::Table(&plan(weight)), &Timing::default(), NOW, &mut rng)
+            decide(&incoming(claim), &stored, table(&plan(weight)), &Timing::default(), NOW, &mut rng)
         };
         let (one, other) = (decide(before, seed), decide(after, !seed));
         prop_assert_eq!(one.route, other.route);
@@ -270,7 +346,7 @@ proptest! {
     fn only_versions_that_may_serve_are_chosen(claim in any_claim(), stored in any_stored(), seed: u64) {
         let plan = plan(&[("1", "live", 10_000), ("2", "withdrawn", 0), ("3", "draining", 0)]);
         let mut rng = StdRng::seed_from_u64(seed);
-        let decision = decide(&incoming(claim), &stored, PlanSource::Table(&plan), &Timing::default(), NOW, &mut rng);
-        prop_assert!(plan.keeps_sessions_of(decision.version, NOW));
+        let decision = decide(&incoming(claim), &stored, table(&plan), &Timing::default(), NOW, &mut rng);
+        prop_assert!(plan.keeps_sessions_of(decision.version, Some(NOW)));
     }
 }

@@ -4,3 +4,4 @@
 mod config;
 mod decide;
 mod event;
+mod router;

@@ -29,7 +29,11 @@ fn receipt(version: &str, age: u64) -> Receipt {
 
 /// The item that was written together with a receipt.
 fn item(version: &str, age: u64) -> SessionItem {
-    let Receipt { token, version, placed, started, touched } = receipt(version, age);
+    item_of(&receipt(version, age))
+}
+
+fn item_of(receipt: &Receipt) -> SessionItem {
+    let Receipt { token, version, placed, started, touched } = *receipt;
     SessionItem {
         token,
         version: Some(version),
@@ -38,5 +42,6 @@ fn item(version: &str, age: u64) -> SessionItem {
         touched,
         revision: placed.revision,
         placement: placed.placement,
+        failed: None,
     }
 }

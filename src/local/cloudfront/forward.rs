@@ -1,6 +1,7 @@
 //! Sends a request to its origin and the answer back to the viewer. Both bodies are streamed.
 
 use std::cell::Cell;
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -83,21 +84,24 @@ pub(super) async fn forward(
 
 /// The request to the origin, without its body.
 fn outgoing(client: &Client, request: &Request, origin: &CustomOrigin) -> anyhow::Result<awc::ClientRequest> {
-    if origin.protocol == Protocol::Https {
-        return Err(anyhow!(
-            "this CloudFront speaks plain HTTP to its origins, and {} needs HTTPS",
-            origin.domain_name
-        ));
+    let domain = origin.domain_name.as_deref().context("its origin has no domain name")?;
+    let port = origin.port.context("its origin has no port")?;
+    if origin.protocol == Some(Protocol::Https) {
+        return Err(anyhow!("this CloudFront speaks plain HTTP to its origins, and {domain} needs HTTPS"));
     }
     let mut path = format!("{}{}", origin.path.as_deref().unwrap_or_default(), request.uri);
-    if !request.querystring.is_empty() {
+    if let Some(query) = request.querystring.as_deref().filter(|query| !query.is_empty()) {
         path.push('?');
-        path.push_str(&request.querystring);
+        path.push_str(query);
     }
-    let authority = format!("{}:{}", origin.domain_name, origin.port);
-    let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path).build()?;
+    let uri = Uri::builder().scheme("http").authority(format!("{domain}:{port}")).path_and_query(path).build()?;
     let method: Method = request.method.parse()?;
     let mut outgoing = client.request(method, uri).no_decompress();
+    if domain == "localhost" {
+        // Origins on this machine listen on 127.0.0.1. Another program may listen on [::1], which the name
+        // also stands for, and must not get the viewers.
+        outgoing = outgoing.address((Ipv4Addr::LOCALHOST, port).into());
+    }
     let custom = origin.custom_headers.as_ref().map(|headers| &headers.0);
     // The distribution's own headers replace a viewer's headers with the same names.
     let viewers = request.headers.0.iter().filter(|(name, _)| !custom.is_some_and(|custom| custom.contains_key(*name)));

@@ -7,7 +7,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, VIA};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use log::warn;
+use log::Level;
 use secrecy::{ExposeSecret as _, SecretString};
 use stickshift_contract::{self as contract, ORIGIN_VERIFY_HEADER, TableNames};
 use stickshift_edge::replicas::{Replicas, route};
@@ -18,7 +18,11 @@ use super::forward::{self, ForwardError};
 use super::shared_rng::SharedRng;
 use super::translate;
 use crate::clock::unix_now;
+use crate::minute_log::MinuteLog;
 use crate::store::DynamoDb;
+
+/// Requests that an origin did not answer.
+static FAILURES: MinuteLog = MinuteLog::new(Level::Warn, "requests got no answer from an origin", None);
 
 /// What all requests share.
 #[derive(Debug)]
@@ -99,7 +103,7 @@ async fn handle(
     let mut response = match forward::forward(&client, request, &viewer_request, body).await {
         Ok(response) => response,
         Err(cause) => {
-            warn!("version {} did not answer {}: {cause}", decision.version, viewer_request.uri().path());
+            FAILURES.note(&format_args!("version {}: {cause}", decision.version));
             refusal(&cause)
         }
     };

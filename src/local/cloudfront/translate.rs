@@ -28,13 +28,12 @@ pub(super) fn request(viewer_request: &HttpRequest, request_id: &str) -> Request
     headers.set("CloudFront-Forwarded-Proto", "http".to_owned());
     headers.set("X-Amz-Cf-Id", request_id.to_owned());
     Request {
-        client_ip,
         method: viewer_request.method().to_string(),
         uri: viewer_request.uri().path().to_owned(),
-        querystring: viewer_request.uri().query().unwrap_or_default().to_owned(),
+        querystring: Some(viewer_request.uri().query().unwrap_or_default().to_owned()),
         headers,
         origin: None,
-        other: Map::new(),
+        other: Map::from_iter([("clientIp".to_owned(), client_ip.into())]),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The folder that holds the embedded DynamoDB and the keys.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -23,13 +23,18 @@ impl DataDir {
     /// process uses it.
     pub fn open(path: &Path) -> Result<Self> {
         let display = path.display();
-        fs::create_dir_all(path).with_context(|| format!("could not make the data directory {display}"))?;
+        // Tokens and keys are in it, so nobody else may look into it.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("could not make the data directory {display}"))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("could not close the data directory {display} to other users"))?;
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&lock_path)
             .with_context(|| format!("could not open {}", lock_path.display()))?;
         match lock.try_lock() {
@@ -51,9 +56,17 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// The file of the embedded DynamoDB.
-    pub fn database(&self) -> PathBuf {
-        self.path.join("dynamodb.sqlite")
+    /// The file of the embedded DynamoDB. It exists from now on, and only its owner may read it: SQLite
+    /// gives its further files the same permissions.
+    ///
+    /// Errors: the file cannot be made.
+    pub fn database(&self) -> Result<PathBuf> {
+        let path = self.path.join("dynamodb.sqlite");
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        opened
+            .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600)))
+            .with_context(|| format!("could not make {}", path.display()))?;
+        Ok(path)
     }
 
     /// The keys of the receipts. They are made once and kept in a file that only its owner may read.

@@ -1,15 +1,19 @@
 //! A DynamoDB inside this process. It is served on loopback, and AWS's SDK talks to it as to any other.
 
+mod api;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
+use actix_web::rt::System;
+use actix_web::{App, HttpServer, web};
 use anyhow::{Context as _, Result, anyhow};
 use dynoxide::Database;
 use log::{debug, warn};
 use stickshift_contract::TableNames;
-use tokio::sync::oneshot;
 
 use crate::store::DynamoDb;
 use crate::store::tables::create_tables;
@@ -18,7 +22,7 @@ use crate::store::tables::create_tables;
 #[derive(Debug)]
 pub struct EmbeddedDynamoDb {
     endpoint: String,
-    stop: oneshot::Sender<()>,
+    handle: ServerHandle,
     thread: JoinHandle<Result<()>>,
 }
 
@@ -32,24 +36,31 @@ impl EmbeddedDynamoDb {
                 .map_err(|cause| anyhow!("could not open the database {}: {cause}", file.display()))?,
             None => Database::memory().map_err(|cause| anyhow!("could not make a database in memory: {cause}"))?,
         };
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        listener.set_nonblocking(true)?;
-        let (stop, stopped) = oneshot::channel();
-        // It has a runtime of its own: its calls into SQLite block, and must not block the app.
+        let address = listener.local_addr()?;
+        let is_loopback_only = address.ip().is_loopback();
+        let (send_handle, handle) = tokio::sync::oneshot::channel();
+        // It has threads of its own: its calls into SQLite block, and must not block the app.
         let thread = std::thread::Builder::new().name("dynamodb".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                let stopped = async { stopped.await.unwrap_or(()) };
-                let sweeping = tokio::spawn(sweep(database.clone()));
-                let served = dynoxide::server::serve_with_shutdown(listener, database, stopped)
-                    .await
-                    .map_err(|cause| anyhow!(cause));
+            System::new().block_on(async move {
+                let swept = database.clone();
+                let server = HttpServer::new(move || {
+                    App::new()
+                        .app_data(web::Data::new(database.clone()))
+                        .app_data(web::Data::new(api::IsLoopbackOnly(is_loopback_only)))
+                        .app_data(web::PayloadConfig::new(api::MAX_BODY_BYTES))
+                        .default_service(web::to(api::handle))
+                });
+                let server = server.workers(2).disable_signals().shutdown_timeout(5).listen(listener)?.run();
+                // The receiver waits for it.
+                send_handle.send(server.handle()).ok();
+                let sweeping = actix_web::rt::spawn(sweep(swept));
+                let served = server.await;
                 sweeping.abort();
-                served
+                Ok(served?)
             })
         })?;
-        let embedded = Self { endpoint, stop, thread };
+        let handle = handle.await.context("the embedded DynamoDB did not start")?;
+        let embedded = Self { endpoint: format!("http://{address}"), handle, thread };
         create_tables(&embedded.dynamodb().client(), tables).await.context("could not make the tables")?;
         Ok(embedded)
     }
@@ -66,9 +77,8 @@ impl EmbeddedDynamoDb {
 
     /// Stops it. The file holds everything that was written. Errors: it had failed before.
     pub async fn stop(self) -> Result<()> {
-        let Self { stop, thread, .. } = self;
-        // Nobody receives this if the thread has ended already.
-        stop.send(()).ok();
+        let Self { handle, thread, .. } = self;
+        handle.stop(true).await;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
         ended.map_err(|_| anyhow!("the embedded DynamoDB panicked"))?
     }

@@ -8,8 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use stickshift_contract::VersionCode;
 
-use super::page::{self, PageError, Pages};
-use crate::serve::answers::answer;
+use crate::serve::answers::{answer, not_found};
 use crate::theme::Theme;
 
 /// The assets of one version, rendered at the start.
@@ -44,21 +43,17 @@ impl Assets {
 }
 
 /// `/_v/<version>/<file>`
-pub(super) async fn asset(
-    request: HttpRequest,
-    assets: web::Data<Assets>,
-    pages: web::Data<Pages>,
-) -> Result<HttpResponse, PageError> {
+pub(super) async fn asset(request: HttpRequest, assets: web::Data<Assets>) -> HttpResponse {
     let path = request.match_info();
     let (content_type, body) = match (path.query("version"), path.query("file")) {
-        (version, _) if version != assets.version.as_str() => return page::not_found(pages).await,
+        (version, _) if version != assets.version.as_str() => return not_found().await,
         (_, "theme.css") => ("text/css; charset=utf-8", assets.style.clone()),
         (_, "icon.svg") => ("image/svg+xml", assets.icon.clone()),
         (_, "countdown.js") => ("text/javascript; charset=utf-8", Bytes::from_static(COUNTDOWN)),
-        _ => return page::not_found(pages).await,
+        _ => return not_found().await,
     };
-    Ok(answer(StatusCode::OK)
+    answer(StatusCode::OK)
         .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
         .content_type(content_type)
-        .body(body))
+        .body(body)
 }

@@ -1,14 +1,14 @@
 //! The page, which shows the viewer's session.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError, web};
 use askama::Template;
 use chrono::{DateTime, SecondsFormat};
 use stickshift_contract::{Route, VersionCode};
 use stickshift_session::Session;
 
-use crate::serve::answers::{answer, error_page, plain};
+use crate::serve::answers::{answer, error_page};
 use crate::serve::edge_headers::route;
 use crate::theme::Theme;
 
@@ -37,13 +37,6 @@ struct Page<'a> {
     reason: &'static str,
 }
 
-#[derive(Template)]
-#[template(path = "not_found.html")]
-struct NotFound<'a> {
-    version: VersionCode,
-    theme: &'a Theme,
-}
-
 /// `/`
 pub(super) async fn page(
     request: HttpRequest,
@@ -52,21 +45,12 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, PageError> {
     let Pages { version, ref theme, session_seconds } = **pages;
     let reason = in_words(route(&request));
-    let page = Page { version, theme, session: *session, remaining_seconds: session_seconds, reason };
+    let session = match *session {
+        Session::New(receipt) => Session::Here { receipt, is_new: true },
+        session => session,
+    };
+    let page = Page { version, theme, session, remaining_seconds: session_seconds, reason };
     Ok(html(StatusCode::OK).body(page.render()?))
-}
-
-/// Every path that the app does not have.
-pub(super) async fn not_found(pages: web::Data<Pages>) -> Result<HttpResponse, PageError> {
-    let page = NotFound { version: pages.version, theme: &pages.theme };
-    Ok(html(StatusCode::NOT_FOUND).body(page.render()?))
-}
-
-/// Every method that the page does not take.
-pub(super) async fn method_not_allowed() -> HttpResponse {
-    plain(StatusCode::METHOD_NOT_ALLOWED)
-        .insert_header((ALLOW, "GET, HEAD"))
-        .body("405: this page takes GET and HEAD\n")
 }
 
 /// CloudFront must neither cache a page nor answer two waiting viewers with one response.
@@ -94,6 +78,7 @@ fn in_words(route: Option<Route>) -> &'static str {
         Some(Route::Record) => "record: the sessions table has you on this version",
         Some(Route::Hint) => "hint: your cookie names this version, and the sessions table could not tell better",
         Some(Route::Bot) => "bot: crawlers and monitors see the stable version",
+        Some(Route::Stray) => "stray: you came without a session, and this request cannot begin one",
         Some(Route::Roll) => "roll: you came without a session, and this version was drawn for you by weight",
         Some(Route::Moved) => "moved: the version you were on serves nobody any more",
         Some(Route::Fallback) => "fallback: the edge could not decide and chose the stable version",
