@@ -321,7 +321,7 @@ def report(figures, rounds, node, group):
     held = [
         ("cold start / article's", tls("article", "cold ms"), 0.20, 3),
         ("cold start less bare Node's, ms", tls("bare Node", "cold ms", "difference"), 15, 1),
-        ("`receipt` p50, us", figures.get("TLS", "Stickshift", "receipt p50 us"), 50, 1),
+        ("`receipt` p50, us", figures.get("TLS", "Stickshift", "receipt p50 us"), 15, 1),
         ("CPU of a `record` / article's", tls("article", "record cpu us"), 0.3, 3),
     ]
     if group.is_possible:

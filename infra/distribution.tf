@@ -62,9 +62,14 @@ resource "aws_cloudfront_response_headers_policy" "security" {
       override = true
     }
 
-    frame_options {
-      frame_option = "DENY"
-      override     = false
+    # With `same_site = "none"`, the app is for frames of other sites.
+    dynamic "frame_options" {
+      for_each = var.settings.same_site == "lax" ? ["DENY"] : []
+
+      content {
+        frame_option = frame_options.value
+        override     = false
+      }
     }
 
     referrer_policy {

@@ -79,7 +79,7 @@ resource "aws_iam_role_policy" "edge" {
       {
         Sid    = "LookUps"
         Effect = "Allow"
-        Action = ["dynamodb:BatchGetItem", "dynamodb:GetItem"]
+        Action = ["dynamodb:BatchGetItem"]
         Resource = [
           for pair in setproduct(local.regions, [var.tables.sessions, var.tables.rollout]) :
           format(local.arn, "dynamodb", pair[0], "table/${pair[1]}")

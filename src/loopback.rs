@@ -1,7 +1,8 @@
 //! Keeps web pages away from what listens on loopback for this machine only.
 //!
-//! A page in somebody's browser can send requests to loopback. A browser names the page in the `Origin`
-//! header. With [DNS rebinding](https://owasp.org/www-community/attacks/DNS_Rebinding) it does not, but
+//! A page in somebody's browser can send requests to loopback. A browser says so in the `Origin` header, or
+//! for simple requests such as images in
+//! [`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header). With [DNS rebinding](https://owasp.org/www-community/attacks/DNS_Rebinding) it does neither, but
 //! then the `Host` header names the page's domain.
 
 use std::net::IpAddr;
@@ -12,8 +13,9 @@ use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 /// Why a request must not be answered; `None` if it may. `is_loopback_only`: whether the server listens on
 /// loopback. On other addresses any `Host` is right.
 pub fn refusal(headers: &HeaderMap, is_loopback_only: bool) -> Option<&'static str> {
-    if headers.contains_key(ORIGIN) {
-        return Some("web pages must not use this server: the request has an Origin header");
+    let is_from_other_site = |site: &HeaderValue| site == "cross-site" || site == "same-site";
+    if headers.contains_key(ORIGIN) || headers.get("sec-fetch-site").is_some_and(is_from_other_site) {
+        return Some("web pages must not use this server: the request has an Origin or Sec-Fetch-Site header");
     }
     if is_loopback_only && !headers.get(HOST).is_some_and(is_loopback_host) {
         return Some("this server is for this machine only: the Host header must name it, for example localhost");
@@ -51,5 +53,7 @@ mod tests {
         assert!(is_refused(&[], true));
         assert!(is_refused(&[("host", "localhost"), ("origin", "http://localhost")], true));
         assert!(is_refused(&[("host", "localhost"), ("origin", "null")], false));
+        assert!(is_refused(&[("host", "localhost"), ("sec-fetch-site", "cross-site")], true), "an image");
+        assert!(!is_refused(&[("host", "localhost"), ("sec-fetch-site", "none")], true), "typed by a person");
     }
 }

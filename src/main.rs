@@ -1,6 +1,7 @@
 //! The one binary: it reads the command line and calls the command.
 
 mod cli;
+mod logger;
 
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn")).init();
+    logger::start();
     // A viewer takes up to three sockets here, and the default limit of many systems is 1,024 files.
     if let Err(cause) = rlimit::increase_nofile_limit(u64::MAX) {
         log::warn!("could not raise the limit of open files: {cause}");

@@ -42,11 +42,14 @@ impl MinuteLog {
         }
     }
 
-    /// Notes that all is well. Logs the recovery once the minute is over: while every other attempt fails,
-    /// nothing has recovered.
+    /// Notes that all is well. Logs the recovery once the minute after the last line is over: while every
+    /// other attempt fails, nothing has recovered.
     pub fn note_success(&self) {
-        if self.is_on.load(Ordering::Relaxed) && self.may_log(unix_now()) {
-            self.is_on.store(false, Ordering::Relaxed);
+        if !self.is_on.load(Ordering::Relaxed) {
+            return;
+        }
+        let is_over = unix_now().abs_diff(self.logged_at.load(Ordering::Relaxed)) >= PAUSE_SECONDS;
+        if is_over && self.is_on.swap(false, Ordering::Relaxed) {
             let count = self.count.swap(0, Ordering::Relaxed);
             if let Some(recovery) = self.recovery {
                 info!("{recovery}; {}: {count} more before that", self.what);
@@ -58,7 +61,7 @@ impl MinuteLog {
     /// logs it.
     fn may_log(&self, now: u64) -> bool {
         let logged_at = self.logged_at.load(Ordering::Relaxed);
-        now.saturating_sub(logged_at) >= PAUSE_SECONDS
+        now.abs_diff(logged_at) >= PAUSE_SECONDS
             && self.logged_at.compare_exchange(logged_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

@@ -233,20 +233,18 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Whether Kubernetes sets a variable for a service that is called `stickshift`
-/// ([list of names](https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables)).
+/// Whether Kubernetes sets a variable for a service whose name begins with `stickshift`, such as
+/// `stickshift-v1` ([list of names](https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables)).
 fn is_service_link(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("STICKSHIFT_") else { return false };
-    if matches!(rest, "SERVICE_HOST" | "SERVICE_PORT" | "PORT") || rest.starts_with("SERVICE_PORT_") {
-        return true;
-    }
-    let parts: Vec<&str> = rest.split('_').collect();
+    let parts: Vec<&str> = name.split('_').skip(1).collect();
     let is_number = |text: &str| text.parse::<u16>().is_ok();
-    match parts.as_slice() {
+    // The service's name may have several parts, and no setting ends like this.
+    (0..parts.len()).any(|start| match &parts[start..] {
+        ["SERVICE", "HOST"] | ["PORT"] | ["SERVICE", "PORT", ..] => true,
         ["PORT", port, "TCP" | "UDP" | "SCTP"] => is_number(port),
         ["PORT", port, "TCP" | "UDP" | "SCTP", "PROTO" | "PORT" | "ADDR"] => is_number(port),
         _ => false,
-    }
+    })
 }
 
 /// Values that have been read already, as a source.

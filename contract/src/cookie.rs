@@ -98,7 +98,7 @@ impl SessionCookie {
             if let Some(receipt) = receipt {
                 return Claim::Receipt(receipt);
             }
-            if !self.accept_bare_tokens {
+            if !self.accept_bare_tokens || !is_plain_read {
                 return Claim::Nothing;
             }
         }

@@ -101,7 +101,7 @@ impl Setting {
             "accept_bare_tokens",
             &false,
             "Whether a bare token counts as a claim although there are keys: `true` or `false`. For migrating \
-             to receipts.",
+             to receipts. For viewers who come by HTTPS, `accept_unprefixed_cookie` must be on as well.",
         )
     }
 }

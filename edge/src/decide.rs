@@ -97,11 +97,23 @@ impl<'a> Incoming<'a> {
         match &self.claim {
             Claim::Receipt(receipt) => {
                 // Before the edge moves a session, it looks the session up: another tab may have moved it.
-                let is_move = !source.keeps(receipt.version, now) && !source.is_older_than(receipt);
+                let is_move = !source.keeps(receipt.version, now) && !source.is_older_than(receipt.placed.revision);
                 !is_trusted(receipt, plan, timing, now) || is_move
             }
             Claim::Bare(_) => true,
             Claim::Nothing => false,
+        }
+    }
+
+    /// The revision of the plan under which the session was placed last, by its receipt or its live item.
+    pub(crate) fn placed_under(&self, stored: &StoredSession, now: u64) -> u64 {
+        let by_receipt = match &self.claim {
+            Claim::Receipt(receipt) => receipt.placed.revision,
+            Claim::Bare(_) | Claim::Nothing => 0,
+        };
+        match stored {
+            StoredSession::Found(item) if item.is_live(now) => by_receipt.max(item.revision),
+            _ => by_receipt,
         }
     }
 
@@ -120,9 +132,10 @@ impl<'a> PlanSource<'a> {
         }
     }
 
-    /// Whether the plan is older than the placement of a receipt: then it does not know better.
-    pub fn is_older_than(self, receipt: &Receipt) -> bool {
-        matches!(self, Self::Table { plan, .. } if plan.revision() < receipt.placed.revision)
+    /// Whether the plan is older than the one under which a session was placed. Then this plan must not move
+    /// the session.
+    pub fn is_older_than(self, revision: u64) -> bool {
+        matches!(self, Self::Table { plan, .. } if plan.revision() < revision)
     }
 
     /// Whether a session in progress on `version` may go on there.
@@ -150,7 +163,10 @@ pub fn decide(
         return to(version, Route::Asset);
     }
     let Some(session) = session_in_progress(&incoming.claim, stored, plan, timing, now) else {
+        // Only an answer ends a session. The app looks the token up itself.
+        let is_unanswered = matches!(incoming.claim, Claim::Bare(_)) && *stored == StoredSession::Unanswered;
         return match source {
+            _ if is_unanswered => to(plan.stable(), Route::Fallback),
             _ if is_bot(incoming.user_agent) => to(plan.stable(), Route::Bot),
             _ if incoming.kind != Kind::Document => to(plan.stable(), Route::Stray),
             PlanSource::Table { plan, .. } => to(plan.pick(rng), Route::Roll),
@@ -161,13 +177,11 @@ pub fn decide(
     if source.keeps(version, now) {
         return to(version, route);
     }
-    if let Claim::Receipt(receipt) = &incoming.claim
-        && source.is_older_than(receipt)
-    {
-        // The receipt is from a later plan, which may have brought the version back. Nobody is moved by an
-        // older plan. A version that the older plan does not have cannot be reached.
-        return match plan.origin(receipt.version) {
-            Some(_) => to(receipt.version, Route::Hint),
+    if source.is_older_than(incoming.placed_under(stored, now)) {
+        // A later plan has placed the session there, so an older plan moves nobody. A version that the older
+        // plan does not have cannot be reached.
+        return match plan.origin(version) {
+            Some(_) => to(version, Route::Hint),
             None => to(plan.stable(), Route::Fallback),
         };
     }

@@ -21,7 +21,9 @@ pub(crate) struct Known {
     pub(crate) claim: Claim,
     pub(crate) session: StoredSession,
     pub(crate) plan: Option<Arc<Plan>>,
-    /// Whether the plan was tried to be read for this request already.
+    /// When that plan was read, in Unix seconds.
+    pub(crate) plan_read_at: u64,
+    /// Whether this request has already tried to read the plan.
     pub(crate) has_read_plan: bool,
 }
 

@@ -1,5 +1,6 @@
 //! The last plan that was read, and when to read it again.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stickshift_contract::Plan;
@@ -18,8 +19,8 @@ struct Inner {
     read_at: u64,
     /// When a caller last began to read the plan, in Unix seconds.
     tried_at: u64,
-    /// Until when the last failed read may have taken, in Unix seconds.
-    failed_at: Option<u64>,
+    /// The seconds from the begin of the last failed read to the latest one in which it can have ended.
+    failed: Option<RangeInclusive<u64>>,
 }
 
 /// What a caller gets from the cache.
@@ -27,6 +28,8 @@ struct Inner {
 pub(crate) struct CachedPlan {
     /// The last plan, if one was ever read.
     pub(crate) plan: Option<Arc<Plan>>,
+    /// When that plan was read, in Unix seconds.
+    pub(crate) read_at: u64,
     /// Whether the caller must read the plan again.
     pub(crate) is_read_due: bool,
 }
@@ -37,25 +40,20 @@ impl PlanCache {
     /// A caller that needs a fresh plan (`needs_fresh`) accepts one younger than `ttl`; any other caller
     /// accepts one up to twice as old. Between `ttl` and twice `ttl`, one caller a second reads the plan and
     /// the others use the old one. Past that, every caller must read it, except in the second after a failed
-    /// read. With a `ttl` of 0 every caller that needs a fresh plan must read it.
+    /// read. With a `ttl` of 0 every caller that needs a fresh plan must read it, and any other caller accepts
+    /// one of this second.
     pub(crate) fn get(&self, ttl: u64, needs_fresh: bool, now: u64) -> CachedPlan {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.abs_diff(inner.read_at);
-        let max_age = if needs_fresh { ttl } else { 2 * ttl };
+        let max_age = if needs_fresh { ttl } else { (2 * ttl).max(1) };
         let is_old = inner.plan.is_none() || age >= max_age;
-        let has_failed = inner.failed_at.is_some_and(|failed_at| now <= failed_at);
-        let is_turn = if ttl == 0 {
-            true
-        } else if has_failed {
-            false
-        } else {
-            inner.plan.is_none() || age >= 2 * ttl || inner.tried_at != now
-        };
+        let is_turn = inner.plan.is_none() || age >= 2 * ttl || inner.tried_at != now;
+        let is_turn = is_turn && !inner.has_just_failed(now);
         let is_read_due = is_old && is_turn;
         if is_read_due {
             inner.tried_at = now;
         }
-        CachedPlan { plan: inner.plan.clone(), is_read_due }
+        CachedPlan { plan: inner.plan.clone(), read_at: inner.read_at, is_read_due }
     }
 
     /// The last plan, if it was read less than `max_age` seconds ago.
@@ -64,18 +62,23 @@ impl PlanCache {
         inner.plan.clone().filter(|_| now.abs_diff(inner.read_at) < max_age)
     }
 
-    /// Whether a caller may read the plan although it is not due: the last read did not just fail, and
-    /// none succeeded in this second.
+    /// Whether a read that is not due may be made: no read succeeded in this second, and none has just
+    /// failed.
     pub(crate) fn may_read(&self, now: u64) -> bool {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.read_at != now && inner.failed_at.is_none_or(|failed_at| now > failed_at)
+        inner.read_at != now && !inner.has_just_failed(now)
     }
 
     /// Notes a read that began at `now`, took at most `limit_seconds` and brought no plan.
     pub(crate) fn fail(&self, now: u64, limit_seconds: u64) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         // A read that begins late in one second ends in a later one.
-        inner.failed_at = inner.failed_at.max(Some(now + 1 + limit_seconds));
+        let (mut start, mut end) = (now, now + 1 + limit_seconds);
+        // Of two reads at about the same time, the later end counts.
+        if let Some(failed) = inner.failed.as_ref().filter(|failed| start <= *failed.end() && *failed.start() <= end) {
+            (start, end) = (start.min(*failed.start()), end.max(*failed.end()));
+        }
+        inner.failed = Some(start..=end);
     }
 
     /// Keeps a plan that was read at `now`, and returns whether it counts. A plan with a lower revision than
@@ -87,8 +90,15 @@ impl PlanCache {
         }
         inner.plan = Some(Arc::new(plan));
         inner.read_at = now;
-        inner.failed_at = None;
+        inner.failed = None;
         true
+    }
+}
+
+impl Inner {
+    /// A clock that was set back makes no failure last longer.
+    fn has_just_failed(&self, now: u64) -> bool {
+        self.failed.as_ref().is_some_and(|failed| failed.contains(&now))
     }
 }
 
@@ -115,6 +125,7 @@ mod tests {
         assert!(cache.put(plan(1), 110));
         assert!(!is_due(110));
         assert!(cache.get(0, true, 110).is_read_due && cache.get(0, true, 110).is_read_due, "0 is always");
+        assert!(!cache.get(0, false, 110).is_read_due && cache.get(0, false, 111).is_read_due);
     }
 
     #[test]
@@ -136,6 +147,7 @@ mod tests {
         assert_eq!([100, 101, 102].map(is_due), [false, false, true]);
         cache.fail(102, 3);
         assert_eq!([105, 106, 107].map(is_due), [false, false, true]);
+        assert!(is_due(50), "a clock that was set back does not stop the reads");
         cache.put(plan(1), 107);
         cache.fail(120, 0);
         assert_eq!([121, 122].map(is_due), [false, true], "also with a plan");

@@ -115,49 +115,61 @@ impl Replicas {
         mut considered: Considered,
         now: u64,
     ) -> Knowledge {
+        let deadline = Instant::now() + self.deadline;
         loop {
             match considered {
                 Considered::Ready(knowledge) => return knowledge,
-                Considered::Needs(look_up) => considered = self.look_up(router, request, look_up, now).await,
+                Considered::Needs(look_up) => {
+                    considered = self.look_up(router, request, look_up, now, deadline).await;
+                }
             }
         }
     }
 
     /// Does a look-up in one call, and hands the answer to the router. It always ends by the deadline.
-    async fn look_up(&self, router: &Router, request: &Request, look_up: LookUp, now: u64) -> Considered {
-        let began = Instant::now();
+    async fn look_up(
+        &self,
+        router: &Router,
+        request: &Request,
+        look_up: LookUp,
+        now: u64,
+        deadline: Instant,
+    ) -> Considered {
         let mut turn = None;
-        if look_up.is_plan_wanted {
+        if look_up.is_plan_wanted && router.shares_plan_reads() {
             turn = self.plan_turn.0.try_lock().ok();
             if turn.is_none() && look_up.tokens.is_empty() {
-                turn = tokio::time::timeout(self.deadline, self.plan_turn.0.lock()).await.ok();
-                if router.has_fresh_plan(now) {
-                    return router.use_fresh_plan(request, look_up, now);
+                // Another caller reads the plan. Its result counts for this caller, too.
+                turn = tokio::time::timeout_at(deadline, self.plan_turn.0.lock()).await.ok();
+                if turn.is_none() || router.has_fresh_plan(now) || !router.may_read_plan(now) {
+                    return router.use_known_plan(request, look_up, now);
                 }
             }
         }
-        let left = self.deadline.saturating_sub(began.elapsed());
-        let answer = match tokio::time::timeout(left, self.first_answer(&look_up, now)).await {
+        let answer = match tokio::time::timeout_at(deadline, self.first_answer(&look_up, now, deadline)).await {
             Ok(Some(answer)) => answer,
             _ => {
                 let session = look_up.tokens.first().map(|token| format!("session {}", token.short()));
-                let (wanted, deadline) = (session.as_deref().unwrap_or("the plan"), self.deadline.as_millis());
-                warn!("could not look up {wanted}: no replica gave an answer (deadline {deadline} ms)");
+                let (wanted, limit) = (session.as_deref().unwrap_or("the plan"), self.deadline.as_millis());
+                warn!("could not look up {wanted}: no replica gave an answer (deadline {limit} ms)");
                 Answer { session: StoredSession::Unanswered, plan: None }
             }
         };
+        let considered = router.learn(request, look_up, answer, now, self.deadline.as_secs());
+        // The next caller must see what the router has learned.
         drop(turn);
-        router.learn(request, look_up, answer, now, self.deadline.as_secs())
+        considered
     }
 
     /// Asks the nearest replica; then the next one too, if the first is late or fails; then the nearest
     /// one again. The first good answer wins.
-    async fn first_answer(&self, look_up: &LookUp, now: u64) -> Option<Answer> {
+    async fn first_answer(&self, look_up: &LookUp, now: u64, deadline: Instant) -> Option<Answer> {
         let nearest = &self.clients[0];
         let next = self.clients.get(1).unwrap_or(nearest);
         // A function that was frozen wakes with dead connections. A second attempt at the nearest replica
         // opens a new connection. Half of the time that is left should be enough for it.
-        let half_of_the_rest = self.deadline.saturating_sub(self.hedge_delay) / 2;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let half_of_the_rest = left.saturating_sub(self.hedge_delay) / 2;
         let wanted = Arc::new(Wanted { tokens: look_up.tokens.clone(), is_plan_wanted: look_up.is_plan_wanted, now });
         let (result, mut results) = mpsc::channel(3);
         for (client, patience) in [(nearest, self.hedge_delay), (next, half_of_the_rest)] {

@@ -74,15 +74,17 @@ impl Router {
     /// answer.
     pub fn first_look_up(&self) -> LookUp {
         let (claim, session) = (Claim::Nothing, StoredSession::Unasked);
-        let known = Known { claim, session, plan: None, has_read_plan: true };
+        let known = Known { claim, session, plan: None, plan_read_at: 0, has_read_plan: true };
         LookUp { tokens: Vec::new(), is_plan_wanted: true, known }
     }
 
     /// Reads a request and says whether it needs a look-up.
     pub fn consider(&self, request: &Request, now: u64) -> Considered {
         let incoming = Incoming::read(request, &self.config.cookie, now);
-        let CachedPlan { plan, is_read_due } = self.plan.get(self.config.plan_ttl_seconds, incoming.is_new(), now);
-        let known = Known { claim: incoming.claim, session: StoredSession::Unasked, plan, has_read_plan: false };
+        let CachedPlan { plan, read_at, is_read_due } =
+            self.plan.get(self.config.plan_ttl_seconds, incoming.is_new(), now);
+        let session = StoredSession::Unasked;
+        let known = Known { claim: incoming.claim, session, plan, plan_read_at: read_at, has_read_plan: false };
         if !is_read_due {
             return self.next_look_up(&incoming, known, now);
         }
@@ -95,10 +97,20 @@ impl Router {
         Considered::Needs(LookUp { tokens, is_plan_wanted: true, known })
     }
 
-    /// Whether the plan that the cache holds is so fresh that a caller who waited for another caller's read
-    /// need not read it. With a TTL of 0 it never is.
+    /// Whether the cached plan is younger than its TTL. A caller that has waited for another caller's read
+    /// need not read it again then.
     pub fn has_fresh_plan(&self, now: u64) -> bool {
         self.plan.younger_than(self.config.plan_ttl_seconds, now).is_some()
+    }
+
+    /// Whether callers share a read of the plan: with a TTL of 0 each one wants its own.
+    pub fn shares_plan_reads(&self) -> bool {
+        self.config.plan_ttl_seconds > 0
+    }
+
+    /// Whether the plan may be read now: the last read has not just failed.
+    pub fn may_read_plan(&self, now: u64) -> bool {
+        self.plan.may_read(now)
     }
 
     /// Takes the answer to a look-up that began at `now` and took at most `limit_seconds`. It says whether
@@ -117,7 +129,7 @@ impl Router {
             if !answer.plan.is_some_and(|plan| self.plan.put(plan, now)) {
                 self.plan.fail(now, limit_seconds);
             }
-            known.plan = self.plan.get(self.config.plan_ttl_seconds, false, now).plan;
+            self.refresh(&mut known, now);
         }
         if !tokens.is_empty() {
             known.session = answer.session;
@@ -126,13 +138,18 @@ impl Router {
         self.next_look_up(&incoming, known, now)
     }
 
-    /// Takes the plan that another caller has just read, instead of a look-up for the plan.
-    pub fn use_fresh_plan(&self, request: &Request, look_up: LookUp, now: u64) -> Considered {
+    /// Goes on with the plan that is known now, because another caller has just tried to read it.
+    pub fn use_known_plan(&self, request: &Request, look_up: LookUp, now: u64) -> Considered {
         let mut known = look_up.known;
         known.has_read_plan = true;
-        known.plan = self.plan.get(self.config.plan_ttl_seconds, false, now).plan;
+        self.refresh(&mut known, now);
         let incoming = Incoming::with_claim(request, known.claim, self.config.cookie.same_site);
         self.next_look_up(&incoming, known, now)
+    }
+
+    fn refresh(&self, known: &mut Known, now: u64) {
+        let CachedPlan { plan, read_at, .. } = self.plan.get(self.config.plan_ttl_seconds, false, now);
+        (known.plan, known.plan_read_at) = (plan, read_at);
     }
 
     /// Decides, and writes the decision into the request: the origin, the `Host` header, and the headers
@@ -166,16 +183,11 @@ impl Router {
     /// The look-up that a request still needs with what is known.
     fn next_look_up(&self, incoming: &Incoming<'_>, known: Known, now: u64) -> Considered {
         let source = self.source(&known, now);
-        // A plan that is older than the receipt is read again first.
-        let is_plan_wanted = match &known.claim {
-            Claim::Receipt(receipt) => {
-                incoming.asset.is_none()
-                    && !known.has_read_plan
-                    && source.is_older_than(receipt)
-                    && self.plan.may_read(now)
-            }
-            Claim::Bare(_) | Claim::Nothing => false,
-        };
+        // A plan that is older than the session's placement is read again first.
+        let is_plan_wanted = incoming.asset.is_none()
+            && !known.has_read_plan
+            && source.is_older_than(incoming.placed_under(&known.session, now))
+            && self.plan.may_read(now);
         let needs_session =
             known.session == StoredSession::Unasked && incoming.needs_session(source, &self.config.cookie.timing, now);
         if !is_plan_wanted && !needs_session {
@@ -193,7 +205,7 @@ impl Router {
             Some(plan) => {
                 // Requests accept a plan up to twice its TTL old. A second more is for the read itself.
                 let max_age = 2 * self.config.plan_ttl_seconds + 1;
-                PlanSource::Table { plan, is_fresh: self.plan.younger_than(max_age, now).is_some() }
+                PlanSource::Table { plan, is_fresh: now.abs_diff(known.plan_read_at) < max_age }
             }
             None => PlanSource::Bundle(&self.config.bundled_plan),
         }

@@ -167,7 +167,7 @@ run "function" {
     error_message = "The function must be able to read both tables in every region."
   }
   assert {
-    condition     = toset(jsondecode(aws_iam_role_policy.edge.policy).Statement[0].Action) == toset(["dynamodb:BatchGetItem", "dynamodb:GetItem"])
+    condition     = toset(jsondecode(aws_iam_role_policy.edge.policy).Statement[0].Action) == toset(["dynamodb:BatchGetItem"])
     error_message = "The function must only read the tables."
   }
   assert {

@@ -7,12 +7,13 @@ use crate::write::Claimed;
 /// The condition of a write, in two notations that mean the same: an expression for DynamoDB and a
 /// function for the simulator. A test compares them against the embedded DynamoDB.
 ///
+/// An item without a revision was written before receipts had one, so it is ordered before every receipt.
 /// An item without a version binds the session to no version. "Ordered before" compares
 /// [`SessionItem::order`] with the order of the receipt that claims the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// A session begins: there is no item, or this very write has arrived before. A delayed repetition
-    /// must not overwrite what was written since.
+    /// A session begins: there is no item. A repetition that arrives late must not overwrite what was
+    /// written since.
     Begin,
     /// A receipt claims the session, and the item is on this version.
     Renew,
@@ -37,24 +38,26 @@ impl Guard {
     /// with the names and values of [`Write`](crate::Write).
     pub fn expression(self) -> &'static str {
         match self {
-            Self::Begin => {
-                "attribute_not_exists(#token) OR \
-                 (#version = :version AND #started = :started AND #touched = :touched)"
-            }
+            Self::Begin => "attribute_not_exists(#token)",
             Self::Renew => "#version = :version",
             Self::RenewByToken => "#version = :version AND #expiration > :touched",
             Self::Reclaim => {
-                "attribute_not_exists(#version) OR #revision < :claimed_revision \
+                "attribute_not_exists(#version) OR attribute_not_exists(#revision) \
+                 OR #revision < :claimed_revision \
                  OR (#revision = :claimed_revision AND #touched < :claimed_touched) \
                  OR (#expiration <= :touched AND #revision <= :claimed_revision)"
             }
             Self::Move => {
-                "attribute_not_exists(#version) OR #revision < :claimed_revision \
+                "attribute_not_exists(#version) OR attribute_not_exists(#revision) \
+                 OR #revision < :claimed_revision \
                  OR (#revision = :claimed_revision AND #touched < :claimed_touched) \
                  OR #expiration <= :touched OR (#version = :from AND #revision <= :revision)"
             }
-            Self::MoveByToken => "#expiration > :touched AND #version = :from AND #revision <= :revision",
-            Self::Extend => "#expiration > :touched AND #touched < :touched",
+            Self::MoveByToken => {
+                "#expiration > :touched AND #version = :from \
+                 AND (attribute_not_exists(#revision) OR #revision <= :revision)"
+            }
+            Self::Extend => "#expiration > :touched AND (attribute_not_exists(#touched) OR #touched < :touched)",
         }
     }
 
@@ -64,9 +67,9 @@ impl Guard {
         let Some(item) = stored else { return matches!(self, Self::Begin | Self::Reclaim | Self::Move) };
         let is_live = item.is_live(receipt.touched);
         let is_here = item.version == Some(receipt.version);
-        let is_from = item.version.is_some() && item.version == *from;
+        let is_from = item.version == Some(from.unwrap_or(receipt.version));
         match self {
-            Self::Begin => is_here && item.started == receipt.started && item.touched == receipt.touched,
+            Self::Begin => false,
             Self::Renew => is_here,
             Self::RenewByToken => is_here && is_live,
             Self::Reclaim => item.version.is_none() || item.order() < *order || (!is_live && item.revision <= order.0),

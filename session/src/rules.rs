@@ -1,4 +1,4 @@
-//! The rules: from what a request claims, over the writes that it needs, to its session.
+//! The rules: how a request's claim becomes its session, and which writes that needs.
 
 use rand::CryptoRng;
 use stickshift_contract::{BareTokens, Claim, Kind, Placed, Placement, Receipt, Route, Timing, Token, VersionCode};
@@ -77,7 +77,7 @@ pub enum Session {
         /// The version that it is on.
         version: VersionCode,
     },
-    /// The table did not answer, and without its answer nobody can tell.
+    /// The table did not answer, so it is unknown whether there is a session.
     Unknown,
     /// The request has no session and begins none.
     Absent,
@@ -105,8 +105,9 @@ enum Attempt {
     /// A session that a receipt claims, on this version. `takeover` is tried next, if the item admits it.
     ByReceipt { takeover: Option<Guard> },
     /// A session that a bare token claims, on this version. Then `takeover` is tried, then the other
-    /// tokens. `begins` is the placement of a new session, if the request may begin one.
-    ByToken { takeover: Option<Guard>, others: Option<BareTokens>, begins: Option<Placed> },
+    /// tokens, with a takeover if the edge `moves` the session. `begins` is the placement of a new session,
+    /// if the request may begin one.
+    ByToken { takeover: Option<Guard>, moves: bool, others: Option<BareTokens>, begins: Option<Placed> },
     /// An extension of a session on another version. Its result does not matter.
     Extend { version: VersionCode },
 }
@@ -127,7 +128,8 @@ impl Rules {
             Claim::Receipt(receipt) if self.timing.is_within_lifetime(&receipt, now) => {
                 self.enter_by_receipt(visit, receipt, now)
             }
-            // Any other version's old receipt may be a session that the table could not confirm.
+            // An old receipt of another version may still belong to a session. With these reasons, no table
+            // has said otherwise.
             Claim::Receipt(receipt)
                 if receipt.version != self.version
                     && matches!(visit.route, Some(Route::Fallback | Route::Hint | Route::Receipt)) =>
@@ -149,13 +151,13 @@ impl Rules {
 
     /// Decides what follows from a write.
     pub fn resume(&self, pending: Pending, written: Written, rng: &mut impl CryptoRng) -> Step {
-        let Pending { write: Write { claimed, .. }, now, attempt } = pending;
+        let Pending { write: Write { claimed, guard, .. }, now, attempt } = pending;
         let Claimed { receipt, .. } = claimed;
         match (written, attempt) {
             (_, Attempt::Extend { version }) => Step::Done(Session::Elsewhere { token: receipt.token, version }),
             (Written::Done { started, placed }, attempt) => {
                 if self.timing.is_past_end(started, now) {
-                    return self.over(attempt, now, rng);
+                    return self.over(claimed, attempt, now, rng);
                 }
                 Step::Done(Session::Here { receipt: Receipt { started, placed, ..receipt }, is_new: true })
             }
@@ -165,7 +167,7 @@ impl Rules {
                 Step::Done(Session::Here { receipt, is_new: true })
             }
             (Written::Refused(Stored::Unreadable), _) => Step::Done(Session::Unknown),
-            (Written::Refused(stored), attempt) => self.refused(claimed, attempt, &stored, now, rng),
+            (Written::Refused(stored), attempt) => self.refused(claimed, guard, attempt, &stored, now, rng),
         }
     }
 
@@ -205,7 +207,7 @@ impl Rules {
         self.step(claimed, Guard::Renew, Change::Renew, Attempt::ByReceipt { takeover }, now)
     }
 
-    /// Tries the session of a token that nothing vouches for.
+    /// Tries a token that has no valid receipt.
     fn try_token(
         &self,
         visit: &Visit,
@@ -218,51 +220,74 @@ impl Rules {
         let placed = if is_moved { placed_by_edge(visit) } else { Placed::default() };
         let receipt = Receipt { token, version: self.version, placed, started: now, touched: now };
         let takeover = is_moved.then_some(Guard::MoveByToken);
-        let attempt = Attempt::ByToken { takeover, others, begins: self.begins(visit) };
+        let attempt = Attempt::ByToken { takeover, moves: is_moved, others, begins: self.begins(visit) };
         let claimed = Claimed { receipt, order: (0, 0), from };
         self.step(claimed, Guard::RenewByToken, Change::Renew, attempt, now)
     }
 
     /// Decides after a guard refused a write.
-    fn refused(&self, claimed: Claimed, attempt: Attempt, stored: &Stored, now: u64, rng: &mut impl CryptoRng) -> Step {
+    fn refused(
+        &self,
+        claimed: Claimed,
+        guard: Guard,
+        attempt: Attempt,
+        stored: &Stored,
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Step {
+        let Claimed { receipt, .. } = claimed;
         let item = match stored {
             Stored::Item(item) => Some(item),
             Stored::Absent | Stored::Unreadable => None,
         };
-        let takeover = match attempt {
-            Attempt::ByReceipt { takeover } | Attempt::ByToken { takeover, .. } => takeover,
-            Attempt::Begin | Attempt::Extend { .. } => None,
+        if let (Attempt::Begin, Some(item)) = (attempt, item) {
+            // The token was made for this session, so an earlier attempt of this very write has arrived.
+            let is_ours = item.version == Some(self.version) && item.started == receipt.started;
+            return Step::Done(if is_ours { Session::Here { receipt, is_new: true } } else { Session::Absent });
+        }
+        let (takeover, tried) = match attempt {
+            Attempt::ByReceipt { takeover } => (takeover, Attempt::ByReceipt { takeover: None }),
+            Attempt::ByToken { takeover, moves, others, begins } => {
+                (takeover, Attempt::ByToken { takeover: None, moves, others, begins })
+            }
+            Attempt::Begin | Attempt::Extend { .. } => (None, attempt),
         };
         if let Some(guard) = takeover.filter(|guard| guard.admits(item, &claimed)) {
-            let attempt = match attempt {
-                Attempt::ByToken { others, begins, .. } => Attempt::ByToken { takeover: None, others, begins },
-                _ => Attempt::ByReceipt { takeover: None },
-            };
-            return self.step(claimed, guard, Change::Place, attempt, now);
+            return self.step(claimed, guard, Change::Place, tried, now);
+        }
+        let is_here = item.is_some_and(|item| item.version == Some(self.version));
+        match guard {
+            // Another request of this session was faster: the session is on this version by now.
+            Guard::Reclaim | Guard::Move if is_here => {
+                return self.step(claimed, Guard::Renew, Change::Renew, tried, now);
+            }
+            Guard::MoveByToken if is_here => {
+                return self.step(claimed, Guard::RenewByToken, Change::Renew, tried, now);
+            }
+            _ => {}
         }
         let other = item.and_then(|item| item.version).filter(|version| *version != self.version);
         match (other, attempt) {
-            // The visit was one, wherever the session is.
+            // The viewer was there, so the session is extended, whichever version it is on.
             (Some(version), _) if item.is_some_and(|item| item.is_live(now)) => {
                 self.step(claimed, Guard::Extend, Change::Extend, Attempt::Extend { version }, now)
             }
             (Some(version), Attempt::ByReceipt { .. }) => {
-                Step::Done(Session::Elsewhere { token: claimed.receipt.token, version })
+                Step::Done(Session::Elsewhere { token: receipt.token, version })
             }
-            _ => self.over(attempt, now, rng),
+            _ => self.over(claimed, attempt, now, rng),
         }
     }
 
-    /// The claimed session is over, or there never was one. The next token is tried; its own token is not
+    /// The claimed session is over, or there never was one. The next token is tried; the claimed one is not
     /// adopted.
-    fn over(&self, attempt: Attempt, now: u64, rng: &mut impl CryptoRng) -> Step {
+    fn over(&self, claimed: Claimed, attempt: Attempt, now: u64, rng: &mut impl CryptoRng) -> Step {
         match attempt {
-            Attempt::ByToken { others: Some(others), begins, .. } => {
+            Attempt::ByToken { moves, others: Some(others), begins, .. } => {
                 let (token, others) = others.split_first();
-                let receipt =
-                    Receipt { token, version: self.version, placed: Placed::default(), started: now, touched: now };
-                let claimed = Claimed { receipt, order: (0, 0), from: None };
-                let attempt = Attempt::ByToken { takeover: None, others, begins };
+                let claimed = Claimed { receipt: Receipt { token, ..claimed.receipt }, ..claimed };
+                let takeover = moves.then_some(Guard::MoveByToken);
+                let attempt = Attempt::ByToken { takeover, moves, others, begins };
                 self.step(claimed, Guard::RenewByToken, Change::Renew, attempt, now)
             }
             Attempt::ByToken { others: None, begins, .. } => self.begin_or_nothing(begins, now, rng),

@@ -1,6 +1,6 @@
 //! Arguments that several commands take, and how they print a version.
 
-use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, VersionCode, Weight};
+use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, State, VersionCode, Weight};
 
 /// Where a version answers monitors.
 pub(super) const ADMIN_LISTEN: &str = "127.0.0.1:9464";
@@ -24,8 +24,12 @@ pub(super) fn parse_origin(text: &str) -> Result<(VersionCode, Origin), String> 
     Ok((version, Origin { domain, port, protocol: Protocol::Http }))
 }
 
-/// What a plan says about a version, for example `live, stable, 90.00 % of new sessions`.
+/// What a plan says about a version, for example `live, stable, 90.00 % of new sessions`. Only a live
+/// version gets new sessions.
 pub(super) fn in_words(plan: &Plan, version: VersionCode, planned: &PlannedVersion) -> String {
     let stable = if plan.stable() == version { ", stable" } else { "" };
-    format!("{}{stable}, {} % of new sessions", planned.state, planned.weight)
+    match planned.state {
+        State::Live => format!("{}{stable}, {} % of new sessions", planned.state, planned.weight),
+        state => state.to_string(),
+    }
 }

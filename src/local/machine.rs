@@ -83,6 +83,9 @@ impl Machine {
             bail!("there is no version to serve")
         };
         check_agreement(&versions)?;
+        if !dynamodb.ip().is_loopback() {
+            bail!("the embedded DynamoDB is for this machine only: choose an address on loopback with --dynamodb");
+        }
 
         // Bind every port before anything starts: a port that is taken must not leave half of it running.
         let listener = bind(listen, "--listen", "CloudFront")?;
@@ -161,7 +164,8 @@ fn check_agreement(versions: &[Settings]) -> Result<()> {
         }
         let shared = |settings: &Settings| {
             let SharedSettings { cookie, plan_ttl_seconds, tables, .. } = &settings.shared;
-            (cookie.timing, cookie.accept_bare_tokens, *plan_ttl_seconds, tables.clone())
+            let switches = (cookie.accept_bare_tokens, cookie.accept_unprefixed_cookie, cookie.same_site);
+            (cookie.timing, switches, *plan_ttl_seconds, tables.clone())
         };
         if shared(one) != shared(other) {
             bail!(

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use stickshift_contract::{Origin, Plan, PlanRecord, PlannedVersion, State, VersionCode, Weight};
 
 use crate::clock::unix_now;
-use crate::store::plans::{read_plan, write_plan};
+use crate::store::plans::{highest_revision, read_plan, write_plan};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,12 @@ pub(super) struct StartPlan<'a> {
 /// Errors: the weights make no plan, or the table cannot be used.
 pub(super) async fn put_in_force(client: &Client, table: &str, wanted: &StartPlan<'_>) -> Result<Plan> {
     let in_force = read_plan(client, table).await?;
-    let plan = plan(wanted.origins, wanted.weights, in_force.as_ref())?;
+    // A plan goes on above the history, although no plan is in force.
+    let last_revision = match &in_force {
+        Some(plan) => plan.revision(),
+        None => highest_revision(client, table).await?.unwrap_or(0),
+    };
+    let plan = plan(wanted.origins, wanted.weights, in_force.as_ref(), last_revision)?;
     if in_force.as_ref() != Some(&plan) {
         let record = PlanRecord {
             plan: plan.clone(),
@@ -46,7 +51,12 @@ pub(super) async fn put_in_force(client: &Client, table: &str, wanted: &StartPla
 /// the rest.
 ///
 /// Errors: a weight names an unknown version, or the weights break a rule of the plan.
-fn plan(origins: &[(VersionCode, Origin)], weights: &[(VersionCode, Weight)], in_force: Option<&Plan>) -> Result<Plan> {
+fn plan(
+    origins: &[(VersionCode, Origin)],
+    weights: &[(VersionCode, Weight)],
+    in_force: Option<&Plan>,
+    last_revision: u64,
+) -> Result<Plan> {
     let codes = || origins.iter().map(|(code, _)| *code);
     for (code, _) in weights {
         if !codes().any(|known| known == *code) {
@@ -65,8 +75,12 @@ fn plan(origins: &[(VersionCode, Origin)], weights: &[(VersionCode, Weight)], in
         planned.origin = origin.clone();
         if let Some(weight) = asked(*code) {
             planned.weight = weight;
-            if planned.state == State::Staged && weight != Weight::NONE {
-                planned.state = State::Live;
+            match planned.state {
+                State::Staged if weight != Weight::NONE => planned.state = State::Live,
+                State::Staged | State::Live => {}
+                State::Draining | State::Withdrawn => {
+                    bail!("--weight names version {code}, which is {} and gets no new sessions", planned.state)
+                }
             }
         }
         if *code == stable {
@@ -86,11 +100,9 @@ fn plan(origins: &[(VersionCode, Origin)], weights: &[(VersionCode, Weight)], in
         let planned = versions.get_mut(&stable).context("the stable version has no origin")?;
         planned.weight = Weight::from_basis_points(rest).expect("a part of all is a weight");
     }
-    let plan = |revision, versions| Plan::new(revision, stable, versions).context("the weights make no plan");
     match in_force {
         Some(in_force) if *in_force.versions() == versions && in_force.stable() == stable => Ok(in_force.clone()),
-        Some(in_force) => plan(in_force.revision().saturating_add(1), versions),
-        None => plan(1, versions),
+        _ => Plan::new(last_revision.saturating_add(1), stable, versions).context("the weights make no plan"),
     }
 }
 
@@ -106,6 +118,14 @@ mod tests {
     use stickshift_contract::{Domain, Port, Protocol};
 
     use super::*;
+
+    fn plan(
+        origins: &[(VersionCode, Origin)],
+        weights: &[(VersionCode, Weight)],
+        in_force: Option<&Plan>,
+    ) -> Result<Plan> {
+        super::plan(origins, weights, in_force, in_force.map_or(0, Plan::revision))
+    }
 
     fn code(text: &str) -> VersionCode {
         VersionCode::parse(text).expect("a code")
@@ -158,6 +178,11 @@ mod tests {
         assert_eq!([state("1"), state("2"), state("3")], [State::Live, State::Withdrawn, State::Staged]);
         assert_eq!(third.versions()[&code("2")], withdrawn.versions()[&code("2")]);
         assert_eq!((weights(&third), third.revision()), (vec!["100.00".into(), "40.00".into(), "0.00".into()], 3));
+        let refused =
+            plan(&origins(&["1", "2", "3"]), &[(code("2"), percent("5"))], Some(&third)).expect_err("withdrawn");
+        assert_eq!(refused.to_string(), "--weight names version 2, which is withdrawn and gets no new sessions");
+        let after_a_loss = super::plan(&origins(&["1"]), &[], None, 7).expect("the plan in force was lost");
+        assert_eq!(after_a_loss.revision(), 8, "above the history");
         let asked = [(code("3"), percent("5"))];
         let asked = plan(&origins(&["1", "2", "3"]), &asked, Some(&third)).expect("a weight for it");
         assert_eq!((asked.versions()[&code("3")].state, weights(&asked)[0].as_str()), (State::Live, "95.00"));

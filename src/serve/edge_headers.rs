@@ -42,12 +42,15 @@ pub(super) fn route(request: &HttpRequest) -> Option<Route> {
     Route::parse(text(request.headers(), &ROUTE)?)
 }
 
-/// Whether the viewer came by HTTPS. CloudFront's header counts first: behind CloudFront, the header of a
-/// load balancer describes CloudFront's own connection.
+/// Whether the viewer came by HTTPS. Behind the edge only CloudFront's header counts, as for the edge: the
+/// header of a load balancer would describe CloudFront's own connection.
 pub(super) fn is_https(request: &HttpRequest) -> bool {
-    const NAMES: [HeaderName; 2] =
-        [HeaderName::from_static("cloudfront-forwarded-proto"), HeaderName::from_static("x-forwarded-proto")];
-    NAMES.iter().find_map(|name| text(request.headers(), name)) == Some("https")
+    const CLOUDFRONT: HeaderName = HeaderName::from_static("cloudfront-forwarded-proto");
+    const LOAD_BALANCER: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    let headers = request.headers();
+    let has_edge = headers.contains_key(ROUTE_HEADER);
+    let protocol = text(headers, &CLOUDFRONT).or_else(|| text(headers, &LOAD_BALANCER).filter(|_| !has_edge));
+    protocol == Some("https")
 }
 
 /// CloudFront's id of the request, which AWS's support and logs use; otherwise a new id.

@@ -7,13 +7,17 @@ use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{App, Error, HttpResponse, HttpServer, middleware, web};
-use log::warn;
+use log::Level;
 
 use super::answers::{method_not_allowed, plain};
 use super::metrics::Metrics;
 use crate::loopback;
+use crate::minute_log::MinuteLog;
 use crate::store::DynamoDb;
 use crate::store::sessions::SessionStore;
+
+/// Failed checks of the table of sessions.
+static NOT_READY: MinuteLog = MinuteLog::new(Level::Warn, "the table of sessions could not be reached", None);
 
 /// Serves `/healthz`, `/readyz` and `/metrics` on `listener`. Errors: the listener cannot be used.
 pub(super) fn start(
@@ -72,7 +76,7 @@ async fn ready(sessions: web::Data<SessionStore>) -> HttpResponse {
     match sessions.check().await {
         Ok(()) => plain(StatusCode::OK).body("ready\n"),
         Err(cause) => {
-            warn!("not ready, the table of sessions cannot be reached: {cause}");
+            NOT_READY.note(&cause);
             plain(StatusCode::SERVICE_UNAVAILABLE).body("the table of sessions cannot be reached\n")
         }
     }

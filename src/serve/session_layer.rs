@@ -10,7 +10,7 @@ use actix_web::http::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderName, HeaderV
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
 use log::{Level, warn};
-use stickshift_contract::{Kind, KindInputs, Receipt, SameSite, SessionCookie, Token, VersionCode};
+use stickshift_contract::{Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode};
 use stickshift_session::{Pending, Rules, Session, Step, Visit, Written};
 
 use super::answers::error_page;
@@ -49,8 +49,8 @@ pub(super) async fn give_session(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let layer = request.app_data::<web::Data<SessionLayer>>().expect("`start` sets it").clone();
-    let session = match layer.enter(request.request()).await {
-        Ok(session) => session,
+    let (session, kind) = match layer.enter(request.request()).await {
+        Ok(entered) => entered,
         Err(cause) => {
             let (request, _) = request.into_parts();
             return Ok(ServiceResponse::from_err(cause, request).map_into_right_body());
@@ -79,7 +79,8 @@ pub(super) async fn give_session(
         // CloudFront must neither cache the cookie nor answer two waiting viewers with one response.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
-    if let (true, Session::Here { receipt, .. }) = (has_failed, session) {
+    // Only what may renew a session can fail it.
+    if let (true, Session::Here { receipt, .. }) = (has_failed && kind != Kind::Rest, session) {
         layer.note_failure(receipt.token);
     }
     Ok(response.map_into_left_body())
@@ -100,7 +101,7 @@ impl Default for SessionLogs {
             misdirected: MinuteLog::new(
                 Level::Error,
                 "requests were meant for another version, so an origin in the plan is wrong",
-                None,
+                Some("requests come to the right version again"),
             ),
         }
     }
@@ -118,12 +119,15 @@ impl SessionLayer {
         Self { rules, cookie: cookie.clone(), store, metrics, logs }
     }
 
-    /// The session of a request, before the app answers.
-    async fn enter(&self, request: &HttpRequest) -> Result<Session, Unwritten> {
+    /// The session of a request, before the app answers, and what the request may do to it.
+    async fn enter(&self, request: &HttpRequest) -> Result<(Session, Kind), Unwritten> {
         let now = unix_now();
-        let kind = kind(request, self.cookie.same_site);
         let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
         let EdgeHeaders { route, version: chosen, revision, from } = EdgeHeaders::read(request);
+        let kind = match route {
+            Some(Route::Asset | Route::Stray) => Kind::Rest,
+            _ => kind(request, self.cookie.same_site),
+        };
         let claim = self.cookie.read(cookies, now, is_https(request));
         let visit = Visit { claim, kind, route, chosen, revision, from };
         let session = match self.rules.enter(&visit, now, &mut rand::rng()) {
@@ -138,21 +142,26 @@ impl SessionLayer {
             Step::Write(pending) => Box::pin(self.write(*pending)).await?,
         };
         match session {
-            Session::Elsewhere { .. } => drop(self.metrics.foreign_views.inc()),
+            Session::Elsewhere { .. } => {
+                self.metrics.foreign_views.inc();
+            }
             Session::Misdirected => {
                 self.metrics.misdirected.inc();
                 let chosen = chosen.map_or_else(String::new, |version| version.to_string());
                 self.logs.misdirected.note(&format_args!("the edge chose version {chosen}"));
             }
-            _ => {}
+            _ => self.logs.misdirected.note_success(),
         }
-        Ok(session)
+        Ok((session, kind))
     }
 
     /// Writes a new session.
     async fn begin(&self, receipt: Receipt) -> Result<Session, Unwritten> {
-        self.metrics.sessions_begun.inc();
-        self.write(self.rules.begin(receipt)).await
+        let session = self.write(self.rules.begin(receipt)).await?;
+        if issued_receipt(session).is_some() {
+            self.metrics.sessions_begun.inc();
+        }
+        Ok(session)
     }
 
     /// Does a write and whatever follows from it.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, PlanRecord, ROLLOUT_SCHEMA, plan_history_key};
+
+use super::causes::causes;
 
 /// What can go wrong with the plan in its table.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +15,15 @@ pub enum PlanStoreError {
     /// The plan in force changed between the read and the write.
     #[error("the plan is no longer at revision {0}: somebody has changed it; read it and try again")]
     Conflict(u64),
+    /// The history has a plan with this revision already.
+    #[error("revision {0} is in the history of plans already: a change goes on above the highest revision there")]
+    InHistory(u64),
     /// The stored item is not a plan that this release can read.
-    #[error("the plan in the table of plans cannot be used: {0}")]
+    #[error("the plan in force in the table of plans cannot be used, so put a good one there: {0}")]
     Unreadable(#[source] serde_dynamo::Error),
     /// DynamoDB did not answer, or refused.
-    #[error("could not reach the table of plans: {}", DisplayErrorContext(.0))]
-    Store(#[source] Box<aws_sdk_dynamodb::Error>),
+    #[error("could not use the table of plans: {}", causes(.0))]
+    Store(Box<aws_sdk_dynamodb::Error>),
 }
 
 impl PlanStoreError {
@@ -72,27 +76,24 @@ pub async fn write_plan(client: &Client, table: &str, record: &PlanRecord) -> Re
     for _ in 1..ATTEMPTS {
         match call.clone().send().await.map_err(aws_sdk_dynamodb::Error::from) {
             Err(cause) if is_passing(&cause) => {}
-            result => return finish(result.map(|_| ()), before),
+            result => return finish(result.map(|_| ()), revision),
         }
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    finish(call.send().await.map(|_| ()).map_err(aws_sdk_dynamodb::Error::from), before)
+    finish(call.send().await.map(|_| ()).map_err(aws_sdk_dynamodb::Error::from), revision)
 }
 
 /// How often a write is tried while the table is throttled or another transaction is in progress.
 const ATTEMPTS: u32 = 5;
 
-/// The reasons for which DynamoDB cancelled a transaction
+/// The reasons for which DynamoDB cancelled a transaction, one for each of its writes
 /// ([list of codes](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)).
 fn cancellation_codes(cause: &aws_sdk_dynamodb::Error) -> Vec<&str> {
     match cause {
-        aws_sdk_dynamodb::Error::TransactionCanceledException(cause) => cause
-            .cancellation_reasons()
-            .iter()
-            .filter_map(|reason| reason.code())
-            .filter(|code| *code != "None")
-            .collect(),
+        aws_sdk_dynamodb::Error::TransactionCanceledException(cause) => {
+            cause.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or("None")).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -101,17 +102,36 @@ fn cancellation_codes(cause: &aws_sdk_dynamodb::Error) -> Vec<&str> {
 fn is_passing(cause: &aws_sdk_dynamodb::Error) -> bool {
     const PASSING: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     let codes = cancellation_codes(cause);
-    !codes.is_empty() && codes.iter().all(|code| PASSING.contains(code))
+    let mut reasons = codes.iter().filter(|code| **code != "None").peekable();
+    reasons.peek().is_some() && reasons.all(|code| PASSING.contains(code))
 }
 
-fn finish(result: Result<(), aws_sdk_dynamodb::Error>, before: u64) -> Result<(), PlanStoreError> {
-    result.map_err(|cause| {
-        if cancellation_codes(&cause).contains(&"ConditionalCheckFailed") {
-            PlanStoreError::Conflict(before)
-        } else {
-            PlanStoreError::store(cause)
-        }
+fn finish(result: Result<(), aws_sdk_dynamodb::Error>, revision: u64) -> Result<(), PlanStoreError> {
+    const FAILED: &str = "ConditionalCheckFailed";
+    result.map_err(|cause| match cancellation_codes(&cause).as_slice() {
+        [FAILED, ..] => PlanStoreError::Conflict(revision.saturating_sub(1)),
+        [_, FAILED] => PlanStoreError::InHistory(revision),
+        _ => PlanStoreError::store(cause),
     })
+}
+
+/// The highest revision in the history; `None` if the history is empty. Errors: [`PlanStoreError`].
+pub async fn highest_revision(client: &Client, table: &str) -> Result<Option<u64>, PlanStoreError> {
+    let [(hash_key, partition), (range_key, end)] = plan_key(&plan_history_key(Plan::MAX_REVISION));
+    let call = client
+        .query()
+        .table_name(table)
+        .key_condition_expression("#pk = :pk AND #sk <= :end")
+        .expression_attribute_names("#pk", hash_key)
+        .expression_attribute_names("#sk", range_key)
+        .expression_attribute_values(":pk", partition)
+        .expression_attribute_values(":end", end)
+        .consistent_read(true)
+        .scan_index_forward(false)
+        .limit(1);
+    let output = call.send().await.map_err(PlanStoreError::store)?;
+    let newest = output.items().first().and_then(|item| item.get(range_key)?.as_s().ok()?.parse().ok());
+    Ok(newest)
 }
 
 /// The key of a plan: names and values of both attributes.

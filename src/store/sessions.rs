@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::iter::successors;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use stickshift_contract::{Placed, Placement, Receipt, SESSIONS_SCHEMA, Token};
 use stickshift_session::{Change, Claimed, Stored, Write, Written};
+
+use super::causes::causes;
 
 /// The table of sessions.
 #[derive(Debug, Clone)]
@@ -28,12 +29,6 @@ impl SessionStoreError {
     fn new(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
         Self(Box::new(cause.into()))
     }
-}
-
-/// An error and its causes, in one line. The SDK's own errors do not print their causes.
-fn causes(error: &aws_sdk_dynamodb::Error) -> String {
-    let causes = successors(Some(error as &dyn Error), |&error| error.source()).map(ToString::to_string);
-    causes.collect::<Vec<_>>().join(": ")
 }
 
 impl SessionStore {
@@ -65,7 +60,7 @@ impl SessionStore {
             .set_item(Some(item))
             .condition_expression(guard.expression())
             .set_expression_attribute_names(Some(names(guard.expression())))
-            .set_expression_attribute_values(Some(values(guard.expression(), write)))
+            .set_expression_attribute_values(values(guard.expression(), write))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match call.send().await {
             Ok(_) => Ok(Written::Done { started: receipt.started, placed: receipt.placed }),
@@ -86,7 +81,7 @@ impl SessionStore {
             .update_expression(update)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names(&expressions)))
-            .set_expression_attribute_values(Some(values(&expressions, write)))
+            .set_expression_attribute_values(values(&expressions, write))
             .return_values(ReturnValue::UpdatedNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match call.send().await {
@@ -141,8 +136,8 @@ fn names(expressions: &str) -> HashMap<String, String> {
     names.filter(|(name, _)| expressions.contains(name.as_str())).collect()
 }
 
-/// The values that expressions use.
-fn values(expressions: &str, write: &Write) -> Item {
+/// The values that expressions use; `None` without any, because DynamoDB refuses an empty map.
+fn values(expressions: &str, write: &Write) -> Option<Item> {
     let Claimed { receipt, order: (claimed_revision, claimed_touched), from } = write.claimed;
     let number = |value: u64| AttributeValue::N(value.to_string());
     let from = from.unwrap_or(receipt.version);
@@ -158,7 +153,8 @@ fn values(expressions: &str, write: &Write) -> Item {
         (":claimed_touched", number(claimed_touched)),
     ];
     let values = values.into_iter().filter(|(name, _)| expressions.contains(name));
-    values.map(|(name, value)| (name.to_owned(), value)).collect()
+    let values: Item = values.map(|(name, value)| (name.to_owned(), value)).collect();
+    (!values.is_empty()).then_some(values)
 }
 
 /// What a failed write means: the guard refused it, or the table gave no usable answer.

@@ -19,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Makes both tables as `infra/tables.tf` does, unless they exist. Errors: DynamoDB does not answer, or
 /// refuses.
 pub async fn create_tables(client: &Client, tables: &TableNames) -> Result<()> {
-    // No viewer waits for this, and a DynamoDB that has just started is slow. A retry could not tell a
-    // table that existed before from one that the first attempt made.
+    // No viewer waits for this, and a DynamoDB that has just started is slow.
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE).build();
     let patient = Builder::new().timeout_config(timeouts).retry_config(RetryConfig::disabled());
     for (table, schema) in [(&tables.sessions, SESSIONS_SCHEMA), (&tables.rollout, ROLLOUT_SCHEMA)] {

@@ -246,6 +246,25 @@ fn up_tells_what_runs_where_and_keeps_its_keys_to_itself() {
 }
 
 #[actix_web::test]
+async fn malformed_requests_are_one_line_a_minute() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().to_str().expect("text");
+    let serve = Serve::start(&["--embedded", "--data-dir", data_dir], &[]);
+    for _ in 0..5 {
+        let address = serve.url.trim_start_matches("http://");
+        let mut connection = tokio::net::TcpStream::connect(address).await.expect("a connection");
+        connection.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").await.expect("sent");
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).await.expect("an end");
+    }
+    assert_eq!(Viewer::new(&serve.url).get("/").await.status, 200);
+    let log = serve.stop();
+    assert_eq!(log.matches("requests could not be read: 1 since").count(), 1, "{log}");
+    assert_eq!(log.matches("ERROR").count(), 0, "{log}");
+}
+
+#[actix_web::test]
 async fn ctrl_c_finishes_requests_in_progress() {
     let up = Up::start(&[], &[]);
     let idle = Viewer::new(&up.cloudfront);

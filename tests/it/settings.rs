@@ -111,6 +111,8 @@ fn what_kubernetes_sets_for_a_service_of_our_name_is_passed_over() {
         ("STICKSHIFT_PORT_8000_TCP_PROTO", "tcp"),
         ("STICKSHIFT_PORT_8000_TCP_PORT", "8000"),
         ("STICKSHIFT_PORT_8000_TCP_ADDR", "10.0.0.11"),
+        ("STICKSHIFT_V1_SERVICE_HOST", "10.0.0.12"),
+        ("STICKSHIFT_EDGE_BLUE_PORT_443_TCP_PORT", "443"),
     ];
     assert!(refusal(THEME, &links).contains(TAKEN));
     for name in ["STICKSHIFT_PORTS", "STICKSHIFT_PORT_X_TCP", "STICKSHIFT_PORT_80_TCP_NAME", "STICKSHIFT_SERVICE"] {

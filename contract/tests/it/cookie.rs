@@ -96,6 +96,11 @@ fn by_https_only_the_prefixed_name_counts() {
     assert_eq!(claim_by_https(&migrating, &[&plain]), Claim::Receipt(theirs));
     assert_eq!(claim_by_https(&migrating, &[&both]), Claim::Receipt(receipt()));
     assert_eq!(claim_by_https(&without_keys(), &[&format!("sessiontoken={TOKEN}")]), bare(&[TOKEN]));
+    let to_receipts = SessionCookie { accept_bare_tokens: true, ..with_keys() };
+    let token = format!("sessiontoken={TOKEN}");
+    assert_eq!(claim_by_https(&to_receipts, &[&token]), Claim::Nothing, "somebody's own token, planted");
+    let both_switches = SessionCookie { accept_unprefixed_cookie: true, ..to_receipts };
+    assert_eq!(claim_by_https(&both_switches, &[&token]), bare(&[TOKEN]));
 }
 
 #[test]

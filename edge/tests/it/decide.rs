@@ -172,7 +172,7 @@ fn a_bare_token_needs_its_item() {
     assert!(looks_up(incoming(bare()), &two()));
     assert_eq!(decision(incoming(bare()), &item("1", 599), &two()), went("1", Route::Record));
     assert_eq!(decision(incoming(bare()), &StoredSession::Absent, &two()), went("2", Route::Roll));
-    assert_eq!(decision(incoming(bare()), &StoredSession::Unanswered, &two()), went("2", Route::Roll));
+    assert_eq!(decision(incoming(bare()), &StoredSession::Unanswered, &two()), went("1", Route::Fallback));
 }
 
 #[test]
@@ -214,6 +214,11 @@ fn a_plan_older_than_the_receipt_moves_nobody() {
     assert_eq!(decision(incoming(later("3")), &StoredSession::Unanswered, &staged), went("3", Route::Hint));
     assert!(!looks_up(incoming(later("3")), &staged));
     assert_eq!(decision(incoming(later("9")), &StoredSession::Unanswered, &staged), went("1", Route::Fallback));
+    // The item was placed by the later plan.
+    let item = |version: &str| StoredSession::Found(SessionItem { revision: 2, ..item_of(version, 10) });
+    assert_eq!(decision(incoming(bare()), &item("3"), &staged), went("3", Route::Hint));
+    assert_eq!(decision(incoming(bare()), &item("9"), &staged), went("1", Route::Fallback));
+    assert_eq!(decision(incoming(receipt("1", 100)), &item("3"), &staged), went("3", Route::Hint));
 }
 
 #[test]

@@ -189,6 +189,7 @@ fn a_write_ends_like_this() {
     for (step, written, next) in [
         (begin(), done(), "here, new receipt 40d"),
         (begin(), holds(item("1", 10)), "absent"),
+        (begin(), holds(SessionItem { started: NOW, ..item("1", 10) }), "here, new receipt 42d"),
         (begin(), Written::Failed, "here, new receipt 42d"),
         // Renewed by a receipt of this version.
         (renew.clone(), done(), "here, new receipt 40d"),
@@ -254,6 +255,29 @@ fn a_takeover_that_is_refused_leaves_the_session_where_it_is() {
 }
 
 #[test]
+fn the_slower_one_of_two_takeovers_finds_the_session_here() {
+    for (claim, route, takeover, renewal) in [
+        (by_receipt("2", 5), Some(Route::Moved), Guard::Move, Guard::Renew),
+        (by_receipt("1", 100), Some(Route::Hint), Guard::Reclaim, Guard::Renew),
+        (bare(), Some(Route::Moved), Guard::MoveByToken, Guard::RenewByToken),
+    ] {
+        let (_, pending) = write(&enter(&document(claim, route)));
+        let left = Stored::Item(item("2", 110));
+        let (second, pending) = write(&rules().resume(pending, Written::Refused(left), &mut rng()));
+        assert_eq!(second.guard, takeover);
+        // Another request of the same page has taken the session over a moment ago.
+        let taken = Stored::Item(SessionItem { revision: 42, ..item("1", 0) });
+        let (third, pending) = write(&rules().resume(pending, Written::Refused(taken.clone()), &mut rng()));
+        assert_eq!((third.guard, third.change), (renewal, Change::Renew));
+        let done = rules().resume(pending, Written::Done { started: 5, placed: drawn(42) }, &mut rng());
+        assert_eq!(words(&done), "here, new receipt 42d");
+        // It ends, whatever the table says.
+        let end = rules().resume(pending, Written::Refused(taken), &mut rng());
+        assert!(matches!(end, Step::Done(Session::Absent)), "{end:?}");
+    }
+}
+
+#[test]
 fn every_bare_token_is_tried() {
     let [junk, ours] = [7, 8].map(|seed| Token::generate(&mut StdRng::seed_from_u64(seed)));
     let tokens = BareTokens::collect([junk, ours]).expect("two tokens");
@@ -265,6 +289,14 @@ fn every_bare_token_is_tried() {
     let done = rules().resume(pending, Written::Done { started: 5, placed: drawn(40) }, &mut rng());
     let Step::Done(Session::Here { receipt, .. }) = done else { panic!("{done:?}") };
     assert_eq!(receipt.token, ours);
+
+    // Also if the edge has moved the session.
+    let (_, pending) = write(&enter(&document(Claim::Bare(tokens), Some(Route::Moved))));
+    let (second, pending) = write(&rules().resume(pending, Written::Refused(Stored::Absent), &mut rng()));
+    assert_eq!(second.claimed.receipt.token, ours);
+    let left = Stored::Item(SessionItem { token: ours, ..item("2", 5) });
+    let (third, _) = write(&rules().resume(pending, Written::Refused(left), &mut rng()));
+    assert_eq!((third.guard, third.claimed.receipt.placed.to_string()), (Guard::MoveByToken, "42m".to_owned()));
 }
 
 #[test]

@@ -22,7 +22,8 @@ use crate::minute_log::MinuteLog;
 use crate::store::DynamoDb;
 
 /// Requests that an origin did not answer.
-static FAILURES: MinuteLog = MinuteLog::new(Level::Warn, "requests got no answer from an origin", None);
+static FAILURES: MinuteLog =
+    MinuteLog::new(Level::Warn, "requests got no answer from an origin", Some("origins answer again"));
 
 /// What all requests share.
 #[derive(Debug)]
@@ -101,7 +102,10 @@ async fn handle(
     let decision = route(&router, &replicas, &mut request, unix_now(), &mut distribution.rng.clone()).await;
 
     let mut response = match forward::forward(&client, request, &viewer_request, body).await {
-        Ok(response) => response,
+        Ok(response) => {
+            FAILURES.note_success();
+            response
+        }
         Err(cause) => {
             FAILURES.note(&format_args!("version {}: {cause}", decision.version));
             refusal(&cause)

@@ -26,8 +26,18 @@ impl DataDir {
         // Tokens and keys are in it, so nobody else may look into it.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("could not make the data directory {display}"))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("could not close the data directory {display} to other users"))?;
+        let mode = fs::metadata(path)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            // An older release left its directory open. A directory with other files in it is not ours.
+            let is_ours = path.join("lock").exists() || fs::read_dir(path)?.next().is_none();
+            if !is_ours {
+                bail!(
+                    "other users can look into {display}: close it with chmod 700, or choose another with --data-dir"
+                );
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+                .with_context(|| format!("could not close the data directory {display} to other users"))?;
+        }
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -81,12 +91,16 @@ impl DataDir {
                 rand::rng().fill_bytes(&mut key);
                 let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
                 let key = SecretString::from(key);
+                // Renamed when it is whole: a stop in between must not leave an empty file.
+                let unfinished = path.with_extension("new");
                 OpenOptions::new()
                     .write(true)
-                    .create_new(true)
+                    .create(true)
+                    .truncate(true)
                     .mode(0o600)
-                    .open(&path)
+                    .open(&unfinished)
                     .and_then(|mut file| writeln!(file, "{}", key.expose_secret()))
+                    .and_then(|()| fs::rename(&unfinished, &path))
                     .with_context(|| format!("could not write {}", path.display()))?;
                 key
             }

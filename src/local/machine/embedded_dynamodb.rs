@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, middleware, web};
 use anyhow::{Context as _, Result, anyhow};
 use dynoxide::Database;
 use log::{debug, warn};
@@ -37,7 +37,6 @@ impl EmbeddedDynamoDb {
             None => Database::memory().map_err(|cause| anyhow!("could not make a database in memory: {cause}"))?,
         };
         let address = listener.local_addr()?;
-        let is_loopback_only = address.ip().is_loopback();
         let (send_handle, handle) = tokio::sync::oneshot::channel();
         // It has threads of its own: its calls into SQLite block, and must not block the app.
         let thread = std::thread::Builder::new().name("dynamodb".to_owned()).spawn(move || {
@@ -46,8 +45,8 @@ impl EmbeddedDynamoDb {
                 let server = HttpServer::new(move || {
                     App::new()
                         .app_data(web::Data::new(database.clone()))
-                        .app_data(web::Data::new(api::IsLoopbackOnly(is_loopback_only)))
                         .app_data(web::PayloadConfig::new(api::MAX_BODY_BYTES))
+                        .wrap(middleware::from_fn(api::refuse_web_pages))
                         .default_service(web::to(api::handle))
                 });
                 let server = server.workers(2).disable_signals().shutdown_timeout(5).listen(listener)?.run();

@@ -1,9 +1,12 @@
 //! DynamoDB's [HTTP API](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html)
 //! over the embedded database, for programs on this machine only.
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use dynoxide::{Database, DynoxideError};
 
 use crate::loopback;
@@ -11,25 +14,26 @@ use crate::loopback;
 /// DynamoDB accepts bodies up to 16 MiB.
 pub(super) const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Whether the server listens on loopback; see [`loopback::refusal`].
-#[derive(Debug)]
-pub(super) struct IsLoopbackOnly(pub(super) bool);
-
-/// Answers a request.
-pub(super) async fn handle(
-    request: HttpRequest,
-    body: String,
-    database: web::Data<Database>,
-    is_loopback_only: web::Data<IsLoopbackOnly>,
-) -> HttpResponse {
-    if let Some(cause) = loopback::refusal(request.headers(), is_loopback_only.0) {
-        return refuse("AccessDeniedException", cause);
-    }
+/// Refuses requests of web pages and requests without AWS's signature, before anything else is read.
+pub(super) async fn refuse_web_pages(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
     // Any AWS client signs its requests. A web page cannot, unless it may set headers.
     let is_signed = |value: &str| value.starts_with("AWS4-HMAC-SHA256 ");
-    if !request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).is_some_and(is_signed) {
-        return refuse("MissingAuthenticationTokenException", "the request has no AWS signature");
-    }
+    let signature = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let answer = if let Some(cause) = loopback::refusal(request.headers(), true) {
+        refuse("AccessDeniedException", cause)
+    } else if !signature.is_some_and(is_signed) {
+        refuse("MissingAuthenticationTokenException", "the request has no AWS signature")
+    } else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    Ok(request.into_response(answer).map_into_right_body())
+}
+
+/// Answers a request.
+pub(super) async fn handle(request: HttpRequest, body: String, database: web::Data<Database>) -> HttpResponse {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let Some(operation) = target.and_then(|target| target.strip_prefix("DynamoDB_20120810.")) else {
         return refuse("UnknownOperationException", "the request has no X-Amz-Target of DynamoDB");
