@@ -62,6 +62,8 @@ async fn take_over(dynamodb: &DynamoDb, port: u16) {
         plan["versions"]["2"]["origin"]["port"] = json!(port);
     })
     .await;
+    // A request that may use an older plan uses one of the same second.
+    actix_web::rt::time::sleep(Duration::from_millis(1100)).await;
 }
 
 async fn told(machine: &Machine, request: impl FnOnce(&Viewer) -> reqwest::RequestBuilder) -> Value {
