@@ -1,5 +1,5 @@
 locals {
-  # The app listens on this port. The health check of the image uses the same port.
+  # The app listens on this port.
   port           = 8000
   instance_types = toset([for version in var.versions : version.instance_type])
 }
