@@ -64,27 +64,26 @@ impl<'a> Incoming<'a> {
         let headers = &request.headers;
         let is_https = header(headers, "cloudfront-forwarded-proto") == Some("https");
         let claim = cookie.read(headers.values("cookie").map(str::as_bytes), now, is_https);
-        Self::with_claim(request, claim, cookie.same_site)
-    }
-
-    /// Reads a request whose cookies have been read before.
-    pub fn with_claim(request: &'a Request, claim: Claim, same_site: SameSite) -> Self {
-        let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
-        let asset = request.uri.strip_prefix(ASSET_PREFIX).filter(|_| is_read).and_then(|rest| rest.split_once('/'));
-        let user_agent = header(&request.headers, "user-agent").unwrap_or_default();
         let inputs = KindInputs {
             method: &request.method,
             path: &request.uri,
-            fetch_destination: header(&request.headers, "sec-fetch-dest"),
-            accept: header(&request.headers, "accept"),
-            is_websocket: header(&request.headers, "sec-websocket-key").is_some(),
-            user_agent,
+            fetch_destination: header(headers, "sec-fetch-dest"),
+            accept: header(headers, "accept"),
+            is_websocket: header(headers, "sec-websocket-key").is_some(),
+            user_agent: header(headers, "user-agent").unwrap_or_default(),
         };
+        Self::read_again(request, claim, Kind::of(&inputs, cookie.same_site == SameSite::None))
+    }
+
+    /// Reads a request whose claim and kind are known. Both take far longer to find than the rest.
+    pub(crate) fn read_again(request: &'a Request, claim: Claim, kind: Kind) -> Self {
+        let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+        let asset = request.uri.strip_prefix(ASSET_PREFIX).filter(|_| is_read).and_then(|rest| rest.split_once('/'));
         Self {
             asset: asset.and_then(|(version, _)| VersionCode::parse(version).ok()),
             claim,
-            kind: Kind::of(&inputs, same_site == SameSite::None),
-            user_agent,
+            kind,
+            user_agent: header(&request.headers, "user-agent").unwrap_or_default(),
         }
     }
 
@@ -165,12 +164,13 @@ pub fn decide(
     let Some(session) = session_in_progress(&incoming.claim, stored, plan, timing, now) else {
         // Only an answer ends a session. The app looks the token up itself.
         let is_unanswered = matches!(incoming.claim, Claim::Bare(_)) && *stored == StoredSession::Unanswered;
+        // The kind of a bot's request is never `Document`, so a document needs no second search for bots.
         return match source {
             _ if is_unanswered => to(plan.stable(), Route::Fallback),
+            PlanSource::Table { plan, .. } if incoming.kind == Kind::Document => to(plan.pick(rng), Route::Roll),
+            PlanSource::Bundle(plan) if incoming.kind == Kind::Document => to(plan.stable(), Route::Fallback),
             _ if is_bot(incoming.user_agent) => to(plan.stable(), Route::Bot),
-            _ if incoming.kind != Kind::Document => to(plan.stable(), Route::Stray),
-            PlanSource::Table { plan, .. } => to(plan.pick(rng), Route::Roll),
-            PlanSource::Bundle(plan) => to(plan.stable(), Route::Fallback),
+            _ => to(plan.stable(), Route::Stray),
         };
     };
     let InProgress { token, version, route } = session;

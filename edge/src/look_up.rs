@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stickshift_contract::{Claim, Plan, SessionItem, Token};
+use stickshift_contract::{Claim, Kind, Plan, SessionItem, Token};
 
 /// What must be looked up before a request can be decided: sessions, the plan or both.
 #[derive(Debug, Clone)]
@@ -19,6 +19,7 @@ pub struct LookUp {
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) claim: Claim,
+    pub(crate) kind: Kind,
     pub(crate) session: StoredSession,
     pub(crate) plan: Option<Arc<Plan>>,
     /// When that plan was read, in Unix seconds.

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use stickshift_contract::{
-    Claim, EDGE_FORMATS, EDGE_HEADER, FROM_HEADER, HEADER_PREFIX, PLAN_TTL, Plan, REVISION_HEADER, ROUTE_HEADER,
+    Claim, EDGE_FORMATS, EDGE_HEADER, FROM_HEADER, HEADER_PREFIX, Kind, PLAN_TTL, Plan, REVISION_HEADER, ROUTE_HEADER,
     SessionCookie, Token, VERSION_HEADER,
 };
 
@@ -73,8 +73,8 @@ impl Router {
     /// The look-up that reads the plan, for the time before the first request. [`Router::learn`] takes its
     /// answer.
     pub fn first_look_up(&self) -> LookUp {
-        let (claim, session) = (Claim::Nothing, StoredSession::Unasked);
-        let known = Known { claim, session, plan: None, plan_read_at: 0, has_read_plan: true };
+        let (claim, kind, session) = (Claim::Nothing, Kind::Rest, StoredSession::Unasked);
+        let known = Known { claim, kind, session, plan: None, plan_read_at: 0, has_read_plan: true };
         LookUp { tokens: Vec::new(), is_plan_wanted: true, known }
     }
 
@@ -83,8 +83,8 @@ impl Router {
         let incoming = Incoming::read(request, &self.config.cookie, now);
         let CachedPlan { plan, read_at, is_read_due } =
             self.plan.get(self.config.plan_ttl_seconds, incoming.is_new(), now);
-        let session = StoredSession::Unasked;
-        let known = Known { claim: incoming.claim, session, plan, plan_read_at: read_at, has_read_plan: false };
+        let (claim, kind, session) = (incoming.claim, incoming.kind, StoredSession::Unasked);
+        let known = Known { claim, kind, session, plan, plan_read_at: read_at, has_read_plan: false };
         if !is_read_due {
             return self.next_look_up(&incoming, known, now);
         }
@@ -134,7 +134,7 @@ impl Router {
         if !tokens.is_empty() {
             known.session = answer.session;
         }
-        let incoming = Incoming::with_claim(request, known.claim, self.config.cookie.same_site);
+        let incoming = Incoming::read_again(request, known.claim, known.kind);
         self.next_look_up(&incoming, known, now)
     }
 
@@ -143,7 +143,7 @@ impl Router {
         let mut known = look_up.known;
         known.has_read_plan = true;
         self.refresh(&mut known, now);
-        let incoming = Incoming::with_claim(request, known.claim, self.config.cookie.same_site);
+        let incoming = Incoming::read_again(request, known.claim, known.kind);
         self.next_look_up(&incoming, known, now)
     }
 
@@ -158,7 +158,7 @@ impl Router {
         let RouterConfig { cookie, keep_viewer_host, .. } = &self.config;
         let Knowledge(known) = knowledge;
         let source = self.source(known, now);
-        let incoming = Incoming::with_claim(request, known.claim, cookie.same_site);
+        let incoming = Incoming::read_again(request, known.claim, known.kind);
         let decision = decide(&incoming, &known.session, source, &cookie.timing, now, rng);
         if let Some(origin) = source.plan().origin(decision.version) {
             request.set_origin(origin);
