@@ -1,7 +1,5 @@
 //! Kinds of request: what a request may do to a session.
 
-use crate::bot::is_bot;
-
 /// What a request may do to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -28,8 +26,8 @@ pub struct KindInputs<'a> {
     pub accept: Option<&'a str>,
     /// Whether the request opens a WebSocket: it has the header `Sec-WebSocket-Key`.
     pub is_websocket: bool,
-    /// The `User-Agent` header, empty if there is none.
-    pub user_agent: &'a str,
+    /// Whether a crawler or a monitor sent it; see [`is_bot`](crate::is_bot).
+    pub is_bot: bool,
 }
 
 /// Paths of assets begin with this; see [`Kind::of`].
@@ -40,10 +38,8 @@ impl Kind {
     /// other sites (`same_site = none`); then a frame can be the app's only document.
     pub fn of(request: &KindInputs<'_>, are_frames_documents: bool) -> Self {
         let is_get = request.method == "GET";
-        if matches!(request.method, "HEAD" | "OPTIONS") || (is_get && request.path.starts_with(ASSET_PREFIX)) {
-            return Self::Rest;
-        }
-        if is_bot(request.user_agent) {
+        let is_asset = is_get && request.path.starts_with(ASSET_PREFIX);
+        if matches!(request.method, "HEAD" | "OPTIONS") || is_asset || request.is_bot {
             return Self::Rest;
         }
         if !is_get || request.is_websocket {

@@ -8,20 +8,20 @@ use stickshift_contract::{
     is_bot,
 };
 
-use crate::event::{Headers, Request};
+use crate::event::Request;
 use crate::look_up::StoredSession;
 
 /// What a request says that matters for its route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Incoming<'a> {
+pub struct Incoming {
     /// The version whose assets the path names (`/_v/<version>/…`).
     pub asset: Option<VersionCode>,
     /// What the cookies claim.
     pub claim: Claim,
     /// What the request may do to a session.
     pub kind: Kind,
-    /// The `User-Agent` header, by which crawlers and monitors are recognised.
-    pub user_agent: &'a str,
+    /// Whether a crawler or a monitor sent it.
+    pub is_bot: bool,
 }
 
 /// The plan to decide by, and where it comes from.
@@ -58,33 +58,31 @@ struct InProgress {
     route: Route,
 }
 
-impl<'a> Incoming<'a> {
+impl Incoming {
+    /// The headers that [`Incoming::read`] reads, in lower case. The function need not hand over others.
+    pub const HEADERS: [&str; 6] =
+        ["cloudfront-forwarded-proto", "cookie", "sec-fetch-dest", "accept", "sec-websocket-key", "user-agent"];
+
     /// Reads a request.
-    pub fn read(request: &'a Request, cookie: &SessionCookie, now: u64) -> Self {
-        let headers = &request.headers;
-        let is_https = header(headers, "cloudfront-forwarded-proto") == Some("https");
-        let claim = cookie.read(headers.values("cookie").map(str::as_bytes), now, is_https);
+    pub fn read(request: &Request, cookie: &SessionCookie, now: u64) -> Self {
+        let [proto, cookies, fetch_destination, accept, websocket_key, user_agent] = Self::HEADERS;
+        let header = |name| request.headers.values(name).next();
+        let is_https = header(proto) == Some("https");
+        let claim = cookie.read(request.headers.values(cookies).map(str::as_bytes), now, is_https);
+        let is_bot = header(user_agent).is_some_and(is_bot);
         let inputs = KindInputs {
             method: &request.method,
             path: &request.uri,
-            fetch_destination: header(headers, "sec-fetch-dest"),
-            accept: header(headers, "accept"),
-            is_websocket: header(headers, "sec-websocket-key").is_some(),
-            user_agent: header(headers, "user-agent").unwrap_or_default(),
+            fetch_destination: header(fetch_destination),
+            accept: header(accept),
+            is_websocket: header(websocket_key).is_some(),
+            is_bot,
         };
-        Self::read_again(request, claim, Kind::of(&inputs, cookie.same_site == SameSite::None))
-    }
-
-    /// Reads a request whose claim and kind are known. Both take far longer to find than the rest.
-    pub(crate) fn read_again(request: &'a Request, claim: Claim, kind: Kind) -> Self {
+        let kind = Kind::of(&inputs, cookie.same_site == SameSite::None);
         let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
         let asset = request.uri.strip_prefix(ASSET_PREFIX).filter(|_| is_read).and_then(|rest| rest.split_once('/'));
-        Self {
-            asset: asset.and_then(|(version, _)| VersionCode::parse(version).ok()),
-            claim,
-            kind,
-            user_agent: header(&request.headers, "user-agent").unwrap_or_default(),
-        }
+        let asset = asset.and_then(|(version, _)| VersionCode::parse(version).ok());
+        Self { asset, claim, kind, is_bot }
     }
 
     /// Whether the decision depends on a session's item that the router has not asked for yet.
@@ -149,7 +147,7 @@ impl<'a> PlanSource<'a> {
 
 /// Decides where a request goes. It draws one number from `rng` for a new session, and none otherwise.
 pub fn decide(
-    incoming: &Incoming<'_>,
+    incoming: &Incoming,
     stored: &StoredSession,
     source: PlanSource<'_>,
     timing: &Timing,
@@ -164,12 +162,11 @@ pub fn decide(
     let Some(session) = session_in_progress(&incoming.claim, stored, plan, timing, now) else {
         // Only an answer ends a session. The app looks the token up itself.
         let is_unanswered = matches!(incoming.claim, Claim::Bare(_)) && *stored == StoredSession::Unanswered;
-        // The kind of a bot's request is never `Document`, so a document needs no second search for bots.
         return match source {
             _ if is_unanswered => to(plan.stable(), Route::Fallback),
             PlanSource::Table { plan, .. } if incoming.kind == Kind::Document => to(plan.pick(rng), Route::Roll),
             PlanSource::Bundle(plan) if incoming.kind == Kind::Document => to(plan.stable(), Route::Fallback),
-            _ if is_bot(incoming.user_agent) => to(plan.stable(), Route::Bot),
+            _ if incoming.is_bot => to(plan.stable(), Route::Bot),
             _ => to(plan.stable(), Route::Stray),
         };
     };
@@ -234,8 +231,4 @@ fn session_in_progress(
 fn is_trusted(receipt: &Receipt, plan: &Plan, timing: &Timing, now: u64) -> bool {
     timing.is_trusted(receipt, now)
         && !plan.may_be_from_before_withdrawal(receipt.version, receipt.touched, timing.clock_allowance_seconds)
-}
-
-fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
-    headers.values(name).next()
 }

@@ -1,60 +1,44 @@
 //! CloudFront's origin-request event.
 //!
-//! Only what the router reads or sets has a field, and only what the decision needs is required.
-//! Everything else goes out as it came in.
+//! Only what the router reads or sets has a field, and only what the decision needs is required. `index.mjs`
+//! puts the router's changes into the event itself, so everything else goes out as it came in.
 //! Shape: [Lambda@Edge event structure](https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-event-structure.html).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use stickshift_contract::{self as contract, Protocol};
+use stickshift_contract::{self as contract, HEADER_PREFIX, Protocol};
 
 use crate::json_error::without_value;
 
-/// The event that CloudFront hands to the function.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Event {
-    #[serde(rename = "Records")]
-    records: [Record; 1],
-    #[serde(flatten)]
-    other: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Record {
-    cf: CloudFront,
-    #[serde(flatten)]
-    other: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct CloudFront {
-    request: Request,
-    #[serde(flatten)]
-    other: Map<String, Value>,
-}
-
-/// The request in the event. It is also the function's answer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The part of an event's request that the router reads or sets. The function's answer is the whole request
+/// with [`Changes`] in it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Request {
     /// `GET`, `POST`, …
     pub method: String,
     /// The path, without the query string.
     pub uri: String,
     /// The text after the `?`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub querystring: Option<String>,
     /// Every header that the policies forward, and CloudFront's own.
     #[serde(default)]
     pub headers: Headers,
     /// Where CloudFront is going to send the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// `body`, and fields that this code does not know.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
+}
+
+/// What [`Router::forward`](crate::Router::forward) has changed in a request: all that the function needs to
+/// know to change the event in the same way.
+#[derive(Debug, Serialize)]
+pub struct Changes<'a> {
+    /// The origin, whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: &'a Option<Origin>,
+    /// The headers that the router has set. Every other header of the event that starts with
+    /// [`HEADER_PREFIX`] is to be removed.
+    headers: BTreeMap<&'a str, &'a [Header]>,
 }
 
 /// Headers by their lower-case names.
@@ -70,9 +54,6 @@ pub struct Header {
     pub key: Option<String>,
     /// The value.
     pub value: String,
-    /// Fields that this code does not know.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
 }
 
 /// An origin. CloudFront's own has exactly one of `custom` and `s3`.
@@ -113,24 +94,11 @@ pub struct CustomOrigin {
     pub other: Map<String, Value>,
 }
 
-/// The text is not an event. The message repeats no value of the text, because a cookie or a secret may
+/// The text is not the request of an event. The message repeats no value of the text, because a cookie or a secret may
 /// be among them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an event: {0}")]
 pub struct EventError(String);
-
-impl Event {
-    /// Reads an event. Errors: [`EventError`].
-    pub fn parse(text: &str) -> Result<Self, EventError> {
-        serde_json::from_str(text).map_err(|cause| EventError(without_value(&cause)))
-    }
-
-    /// The event's request.
-    pub fn into_request(self) -> Request {
-        let [record] = self.records;
-        record.cf.request
-    }
-}
 
 impl Headers {
     /// The values of a header's lines, in their order; `name` in lower case.
@@ -140,7 +108,7 @@ impl Headers {
 
     /// Adds a line to a header.
     pub fn append(&mut self, key: &str, value: String) {
-        let header = Header { key: Some(key.to_owned()), value, other: Map::new() };
+        let header = Header { key: Some(key.to_owned()), value };
         self.0.entry(key.to_ascii_lowercase()).or_default().push(header);
     }
 
@@ -162,6 +130,18 @@ impl Headers {
 }
 
 impl Request {
+    /// Reads the request of an event. Errors: [`EventError`].
+    pub fn parse(text: &str) -> Result<Self, EventError> {
+        serde_json::from_str(text).map_err(|cause| EventError(without_value(&cause)))
+    }
+
+    /// What the router has changed in this request.
+    pub fn changes(&self) -> Changes<'_> {
+        let is_set = |name: &str| name == "host" || name.starts_with(HEADER_PREFIX);
+        let headers = self.headers.0.iter().filter(|(name, _)| is_set(name));
+        Changes { origin: &self.origin, headers: headers.map(|(name, lines)| (name.as_str(), &**lines)).collect() }
+    }
+
     /// Sends the request to another host. The time-outs, the path and the custom headers of the default
     /// origin keep their values. The `Host` header does too: the caller must set it as well.
     pub fn set_origin(&mut self, origin: &contract::Origin) {

@@ -2,7 +2,8 @@
 //!
 //! A request takes three steps. The router itself does no I/O:
 //!
-//! 1. [`Router::consider`] reads the request. It says whether a look-up in DynamoDB is needed.
+//! 1. [`Router::read`] reads the request, and [`Router::consider`] says whether a look-up in DynamoDB is
+//!    needed.
 //! 2. If so, the caller looks up the session and the plan, and [`Router::learn`] takes the answer.
 //! 3. [`Router::forward`] decides with [`decide()`] and writes the decision into the request.
 //!
@@ -21,7 +22,7 @@ mod router;
 
 pub use config::{ConfigError, FunctionConfig, Replica, function_settings};
 pub use decide::{Decision, Incoming, PlanSource, decide};
-pub use event::{CustomOrigin, Event, EventError, Header, Headers, Origin, Request};
+pub use event::{Changes, CustomOrigin, EventError, Header, Headers, Origin, Request};
 pub use look_up::{Answer, LookUp, StoredSession};
 pub use regions::nearest_first;
 pub use router::{Considered, Knowledge, Router, RouterConfig};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use stickshift_contract::{Claim, Kind, Plan, SessionItem, Token};
+use stickshift_contract::{Plan, SessionItem, Token};
+
+use crate::decide::Incoming;
 
 /// What must be looked up before a request can be decided: sessions, the plan or both.
 #[derive(Debug, Clone)]
@@ -18,8 +20,7 @@ pub struct LookUp {
 /// What is known of one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
-    pub(crate) claim: Claim,
-    pub(crate) kind: Kind,
+    pub(crate) incoming: Incoming,
     pub(crate) session: StoredSession,
     pub(crate) plan: Option<Arc<Plan>>,
     /// When that plan was read, in Unix seconds.

@@ -68,17 +68,16 @@ pub async fn route(
     now: u64,
     rng: &mut impl Rng,
 ) -> Decision {
-    let considered = router.consider(request, now);
-    let knowledge = replicas.complete(router, request, considered, now).await;
+    let considered = router.consider(router.read(request, now), now);
+    let knowledge = replicas.complete(router, considered, now).await;
     router.forward(request, &knowledge, now, rng)
 }
 
 /// Reads the plan before the first request, and so opens the connection. It never fails: a later request
 /// reads a plan that cannot be read now. Returns the plan's revision, if a plan is known then.
 pub async fn warm(router: &Router, replicas: &Replicas, now: u64) -> Option<u64> {
-    let no_request = Request::default();
     let considered = Considered::Needs(router.first_look_up());
-    replicas.complete(router, &no_request, considered, now).await.plan_revision()
+    replicas.complete(router, considered, now).await.plan_revision()
 }
 
 impl Replicas {
@@ -108,33 +107,20 @@ impl Replicas {
     }
 
     /// Does the look-ups that a request still needs.
-    pub async fn complete(
-        &self,
-        router: &Router,
-        request: &Request,
-        mut considered: Considered,
-        now: u64,
-    ) -> Knowledge {
+    pub async fn complete(&self, router: &Router, mut considered: Considered, now: u64) -> Knowledge {
         let deadline = Instant::now() + self.deadline;
         loop {
             match considered {
                 Considered::Ready(knowledge) => return knowledge,
                 Considered::Needs(look_up) => {
-                    considered = self.look_up(router, request, look_up, now, deadline).await;
+                    considered = self.look_up(router, look_up, now, deadline).await;
                 }
             }
         }
     }
 
     /// Does a look-up in one call, and hands the answer to the router. It always ends by the deadline.
-    async fn look_up(
-        &self,
-        router: &Router,
-        request: &Request,
-        look_up: LookUp,
-        now: u64,
-        deadline: Instant,
-    ) -> Considered {
+    async fn look_up(&self, router: &Router, look_up: LookUp, now: u64, deadline: Instant) -> Considered {
         let mut turn = None;
         if look_up.is_plan_wanted && router.shares_plan_reads() {
             turn = self.plan_turn.0.try_lock().ok();
@@ -142,7 +128,7 @@ impl Replicas {
                 // Another caller reads the plan. Its result counts for this caller, too.
                 turn = tokio::time::timeout_at(deadline, self.plan_turn.0.lock()).await.ok();
                 if turn.is_none() || router.has_fresh_plan(now) || !router.may_read_plan(now) {
-                    return router.use_known_plan(request, look_up, now);
+                    return router.use_known_plan(look_up, now);
                 }
             }
         }
@@ -155,7 +141,7 @@ impl Replicas {
                 Answer { session: StoredSession::Unanswered, plan: None }
             }
         };
-        let considered = router.learn(request, look_up, answer, now, self.deadline.as_secs());
+        let considered = router.learn(look_up, answer, now, self.deadline.as_secs());
         // The next caller must see what the router has learned.
         drop(turn);
         considered

@@ -73,20 +73,25 @@ impl Router {
     /// The look-up that reads the plan, for the time before the first request. [`Router::learn`] takes its
     /// answer.
     pub fn first_look_up(&self) -> LookUp {
-        let (claim, kind, session) = (Claim::Nothing, Kind::Rest, StoredSession::Unasked);
-        let known = Known { claim, kind, session, plan: None, plan_read_at: 0, has_read_plan: true };
+        let incoming = Incoming { asset: None, claim: Claim::Nothing, kind: Kind::Rest, is_bot: false };
+        let session = StoredSession::Unasked;
+        let known = Known { incoming, session, plan: None, plan_read_at: 0, has_read_plan: true };
         LookUp { tokens: Vec::new(), is_plan_wanted: true, known }
     }
 
-    /// Reads a request and says whether it needs a look-up.
-    pub fn consider(&self, request: &Request, now: u64) -> Considered {
-        let incoming = Incoming::read(request, &self.config.cookie, now);
+    /// Reads a request.
+    pub fn read(&self, request: &Request, now: u64) -> Incoming {
+        Incoming::read(request, &self.config.cookie, now)
+    }
+
+    /// Says whether a request needs a look-up.
+    pub fn consider(&self, incoming: Incoming, now: u64) -> Considered {
         let CachedPlan { plan, read_at, is_read_due } =
             self.plan.get(self.config.plan_ttl_seconds, incoming.is_new(), now);
-        let (claim, kind, session) = (incoming.claim, incoming.kind, StoredSession::Unasked);
-        let known = Known { claim, kind, session, plan, plan_read_at: read_at, has_read_plan: false };
+        let session = StoredSession::Unasked;
+        let known = Known { incoming, session, plan, plan_read_at: read_at, has_read_plan: false };
         if !is_read_due {
-            return self.next_look_up(&incoming, known, now);
+            return self.next_look_up(known, now);
         }
         // The plan must be read. A session that the old plan would look up is read in the same call.
         let tokens = if incoming.needs_session(self.source(&known, now), &self.config.cookie.timing, now) {
@@ -115,14 +120,7 @@ impl Router {
 
     /// Takes the answer to a look-up that began at `now` and took at most `limit_seconds`. It says whether
     /// the request needs another look-up: what the plan says may make one necessary.
-    pub fn learn(
-        &self,
-        request: &Request,
-        look_up: LookUp,
-        answer: Answer,
-        now: u64,
-        limit_seconds: u64,
-    ) -> Considered {
+    pub fn learn(&self, look_up: LookUp, answer: Answer, now: u64, limit_seconds: u64) -> Considered {
         let LookUp { tokens, is_plan_wanted, mut known } = look_up;
         if is_plan_wanted {
             known.has_read_plan = true;
@@ -134,17 +132,15 @@ impl Router {
         if !tokens.is_empty() {
             known.session = answer.session;
         }
-        let incoming = Incoming::read_again(request, known.claim, known.kind);
-        self.next_look_up(&incoming, known, now)
+        self.next_look_up(known, now)
     }
 
     /// Goes on with the plan that is known now, because another caller has just tried to read it.
-    pub fn use_known_plan(&self, request: &Request, look_up: LookUp, now: u64) -> Considered {
+    pub fn use_known_plan(&self, look_up: LookUp, now: u64) -> Considered {
         let mut known = look_up.known;
         known.has_read_plan = true;
         self.refresh(&mut known, now);
-        let incoming = Incoming::read_again(request, known.claim, known.kind);
-        self.next_look_up(&incoming, known, now)
+        self.next_look_up(known, now)
     }
 
     fn refresh(&self, known: &mut Known, now: u64) {
@@ -152,17 +148,20 @@ impl Router {
         (known.plan, known.plan_read_at) = (plan, read_at);
     }
 
+    /// Decides where the request goes.
+    pub fn decide(&self, knowledge: &Knowledge, now: u64, rng: &mut impl Rng) -> Decision {
+        let Knowledge(known) = knowledge;
+        decide(&known.incoming, &known.session, self.source(known, now), &self.config.cookie.timing, now, rng)
+    }
+
     /// Decides, and writes the decision into the request: the origin, the `Host` header, and the headers
     /// that tell the app which version was chosen and why. Everything else keeps its value.
     pub fn forward(&self, request: &mut Request, knowledge: &Knowledge, now: u64, rng: &mut impl Rng) -> Decision {
-        let RouterConfig { cookie, keep_viewer_host, .. } = &self.config;
-        let Knowledge(known) = knowledge;
-        let source = self.source(known, now);
-        let incoming = Incoming::read_again(request, known.claim, known.kind);
-        let decision = decide(&incoming, &known.session, source, &cookie.timing, now, rng);
+        let source = self.source(&knowledge.0, now);
+        let decision = self.decide(knowledge, now, rng);
         if let Some(origin) = source.plan().origin(decision.version) {
             request.set_origin(origin);
-            if !keep_viewer_host {
+            if !self.config.keep_viewer_host {
                 request.headers.set("Host", origin.domain.to_string());
             }
         }
@@ -181,7 +180,8 @@ impl Router {
     }
 
     /// The look-up that a request still needs with what is known.
-    fn next_look_up(&self, incoming: &Incoming<'_>, known: Known, now: u64) -> Considered {
+    fn next_look_up(&self, known: Known, now: u64) -> Considered {
+        let incoming = &known.incoming;
         let source = self.source(&known, now);
         // A plan that is older than the session's placement is read again first.
         let is_plan_wanted = incoming.asset.is_none()
@@ -193,7 +193,7 @@ impl Router {
         if !is_plan_wanted && !needs_session {
             return Considered::Ready(Knowledge(known));
         }
-        let tokens = if needs_session { tokens(&known.claim) } else { Vec::new() };
+        let tokens = if needs_session { tokens(&known.incoming.claim) } else { Vec::new() };
         // The plan comes along with a session when it is due.
         let is_plan_wanted = is_plan_wanted
             || (!known.has_read_plan && self.plan.get(self.config.plan_ttl_seconds, true, now).is_read_due);

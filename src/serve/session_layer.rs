@@ -10,7 +10,7 @@ use actix_web::http::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderName, HeaderV
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
 use log::{Level, warn};
-use stickshift_contract::{Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode};
+use stickshift_contract::{Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode, is_bot};
 use stickshift_session::{Pending, Rules, Session, Step, Visit, Written};
 
 use super::answers::error_page;
@@ -214,7 +214,7 @@ fn kind(request: &HttpRequest, same_site: SameSite) -> Kind {
         fetch_destination: text(headers, &SEC_FETCH_DEST),
         accept: text(headers, &ACCEPT),
         is_websocket: headers.contains_key(SEC_WEBSOCKET_KEY),
-        user_agent: text(headers, &USER_AGENT).unwrap_or_default(),
+        is_bot: text(headers, &USER_AGENT).is_some_and(is_bot),
     };
     Kind::of(&inputs, same_site == SameSite::None)
 }

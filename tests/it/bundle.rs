@@ -281,7 +281,8 @@ async fn memory_is_flat_over_a_hundred_thousand_events() {
         peaks.push(peak);
     }
     println!("peaks of each 10,000 events, in KiB: {peaks:?}");
-    // Node's own heap takes its size in the first rounds. From there on 42 bytes an event would show, or 170 a look-up.
-    let (early, late) = (peaks[2..5].iter().max(), peaks[7..].iter().max());
-    assert!(*late.expect("ten peaks") < early.expect("ten peaks") + 2048, "{peaks:?}");
+    // Node's own heap grows by a step now and then. A leak shows in every round: 20 bytes an event are too much.
+    let mut growth: Vec<i64> = peaks.windows(2).map(|pair| pair[1] as i64 - pair[0] as i64).collect();
+    growth.sort_unstable();
+    assert!(growth[growth.len() / 2] < 200, "{peaks:?}");
 }

@@ -14,7 +14,7 @@ use stickshift::clock::unix_now;
 use stickshift::store::DynamoDb;
 use stickshift_contract::{Plan, ROLLOUT_TABLE, Receipt, Route, SESSIONS_TABLE};
 use stickshift_edge::replicas::{Replicas, route, warm};
-use stickshift_edge::{Decision, Event, Request, Router, RouterConfig};
+use stickshift_edge::{Decision, Request, Router, RouterConfig};
 
 use crate::faulty::{hanging, refusing, throttling, unprocessing};
 use crate::support::{as_cookie, code, dynamodb, put_as_plan, put_session, receipt, session_item, settings, token};
@@ -82,9 +82,8 @@ impl Edge {
 }
 
 fn request(cookie: &str) -> Request {
-    let event = include_str!("../../edge/tests/it/data/origin-request.json");
-    let event: Event = serde_json::from_str(event).expect("an event");
-    let mut request = event.into_request();
+    let mut event = crate::golden::event();
+    let mut request: Request = serde_json::from_value(event["Records"][0]["cf"]["request"].take()).expect("a request");
     request.headers.set("Cookie", cookie.to_owned());
     request
 }

@@ -1,10 +1,8 @@
 use stickshift_contract::{Kind, KindInputs};
 
-const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) Chrome/122.0 Safari/537.36";
-
 fn get() -> KindInputs<'static> {
     let (fetch_destination, accept) = (None, Some("text/html,application/xhtml+xml,*/*;q=0.8"));
-    KindInputs { method: "GET", path: "/", fetch_destination, accept, is_websocket: false, user_agent: BROWSER }
+    KindInputs { method: "GET", path: "/", fetch_destination, accept, is_websocket: false, is_bot: false }
 }
 
 #[test]
@@ -61,7 +59,7 @@ fn methods_assets_sockets_and_bots_are_told_apart() {
     assert_eq!(Kind::of(&document, false), Kind::Rest, "also when a person opens the asset");
     assert_eq!(Kind::of(&KindInputs { is_websocket: true, accept: None, ..get() }, false), Kind::Visit);
     for method in ["GET", "POST"] {
-        let bot = KindInputs { method, user_agent: "Googlebot/2.1", ..get() };
+        let bot = KindInputs { method, is_bot: true, ..get() };
         assert_eq!(Kind::of(&bot, false), Kind::Rest, "{method}");
     }
 }

@@ -12,7 +12,7 @@ use napi::bindgen_prelude::{Either, Error, PromiseRaw, Result, create_custom_tok
 use napi::{Env, Status};
 use napi_derive::{module_init, napi};
 use stickshift_edge::replicas::{PlanTurn, Replicas, warm};
-use stickshift_edge::{Considered, Event, FunctionConfig, Request};
+use stickshift_edge::{Considered, FunctionConfig, Incoming, Request};
 
 #[cfg(feature = "broken-rng")]
 use broken_rng::rng;
@@ -75,26 +75,32 @@ impl Router {
         })
     }
 
-    /// Routes an event and returns the request that answers it, both as JSON. The result is a promise only
-    /// if a look-up is needed.
+    /// The names of the headers that the router reads.
+    #[napi(getter, catch_unwind)]
+    pub fn headers(&self) -> Vec<&'static str> {
+        Incoming::HEADERS.to_vec()
+    }
+
+    /// Routes the request of an event and returns what is to be changed in it, both as JSON. The result is a
+    /// promise only if a look-up is needed. JSON takes most of a call's time, so of the headers only those
+    /// in [`Router::headers`] are needed, and only what changes goes back.
     #[napi(catch_unwind)]
-    pub fn route<'env>(&self, env: &'env Env, event: String) -> Result<Either<String, PromiseRaw<'env, String>>> {
-        let event = Event::parse(&event).map_err(error)?;
-        let mut request = event.into_request();
+    pub fn route<'env>(&self, env: &'env Env, request: String) -> Result<Either<String, PromiseRaw<'env, String>>> {
+        let mut request = Request::parse(&request).map_err(error)?;
         let now = unix_now();
         let (router, _) = &*self.parts;
-        match router.consider(&request, now) {
+        match router.consider(router.read(&request, now), now) {
             Considered::Ready(knowledge) => {
                 router.forward(&mut request, &knowledge, now, &mut rng());
-                text(&request).map(Either::A)
+                changes(&request).map(Either::A)
             }
             considered @ Considered::Needs(_) => {
                 let parts = Arc::clone(&self.parts);
                 let answer = env.spawn_future(async move {
                     let (router, replicas) = &*parts;
-                    let knowledge = replicas.complete(router, &request, considered, now).await;
+                    let knowledge = replicas.complete(router, considered, now).await;
                     router.forward(&mut request, &knowledge, now, &mut rng());
-                    text(&request)
+                    changes(&request)
                 });
                 answer.map(Either::B)
             }
@@ -114,8 +120,8 @@ fn parse(config: &str) -> Result<FunctionConfig> {
     FunctionConfig::parse(config).map_err(error)
 }
 
-fn text(request: &Request) -> Result<String> {
-    serde_json::to_string(request).map_err(error)
+fn changes(request: &Request) -> Result<String> {
+    serde_json::to_string(&request.changes()).map_err(error)
 }
 
 fn error(cause: impl std::error::Error) -> Error {

@@ -74,8 +74,8 @@ fn item(version: &str, age: u64) -> StoredSession {
     StoredSession::Found(item_of(version, age))
 }
 
-fn incoming(claim: Claim) -> Incoming<'static> {
-    Incoming { asset: None, claim, kind: Kind::Document, user_agent: "Mozilla/5.0" }
+fn incoming(claim: Claim) -> Incoming {
+    Incoming { asset: None, claim, kind: Kind::Document, is_bot: false }
 }
 
 fn table(plan: &Plan) -> PlanSource<'_> {
@@ -83,11 +83,11 @@ fn table(plan: &Plan) -> PlanSource<'_> {
 }
 
 /// Where a request goes. Like the router, it has asked for the session only if that is needed.
-fn decision(incoming: Incoming<'_>, stored: &StoredSession, plan: &Plan) -> (String, Route) {
+fn decision(incoming: Incoming, stored: &StoredSession, plan: &Plan) -> (String, Route) {
     by(incoming, stored, table(plan))
 }
 
-fn by(incoming: Incoming<'_>, stored: &StoredSession, source: PlanSource<'_>) -> (String, Route) {
+fn by(incoming: Incoming, stored: &StoredSession, source: PlanSource<'_>) -> (String, Route) {
     let mut rng = StdRng::seed_from_u64(1);
     let timing = Timing::default();
     let unasked = StoredSession::Unasked;
@@ -100,7 +100,7 @@ fn went(version: &str, route: Route) -> (String, Route) {
     (version.to_owned(), route)
 }
 
-fn looks_up(incoming: Incoming<'_>, plan: &Plan) -> bool {
+fn looks_up(incoming: Incoming, plan: &Plan) -> bool {
     incoming.needs_session(table(plan), &Timing::default(), NOW)
 }
 
@@ -281,7 +281,7 @@ fn assets_follow_the_page_that_asked_for_them() {
 
 #[test]
 fn bots_and_strays_without_a_session_see_stable() {
-    let bot = |claim| Incoming { user_agent: "Googlebot/2.1", kind: Kind::Rest, ..incoming(claim) };
+    let bot = |claim| Incoming { is_bot: true, kind: Kind::Rest, ..incoming(claim) };
     assert_eq!(decision(bot(Claim::Nothing), &StoredSession::Unanswered, &two()), went("1", Route::Bot));
     assert_eq!(decision(bot(receipt("2", 10)), &StoredSession::Unanswered, &two()), went("2", Route::Receipt));
     for kind in [Kind::Visit, Kind::Rest] {
@@ -295,7 +295,7 @@ fn bots_and_strays_without_a_session_see_stable() {
 #[test]
 fn an_old_bundle_keeps_sessions_and_gives_nobody_new_a_weight() {
     let two = two();
-    let by_bundle = |incoming: Incoming<'_>, stored: &StoredSession| by(incoming, stored, PlanSource::Bundle(&two));
+    let by_bundle = |incoming: Incoming, stored: &StoredSession| by(incoming, stored, PlanSource::Bundle(&two));
     let none = StoredSession::Unanswered;
     assert_eq!(by_bundle(incoming(Claim::Nothing), &none), went("1", Route::Fallback));
     assert_eq!(by_bundle(incoming(receipt("2", 10)), &none), went("2", Route::Receipt));

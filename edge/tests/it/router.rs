@@ -6,7 +6,7 @@ use serde_json::json;
 use stickshift_contract::{
     Keys, Placed, Placement, Plan, Receipt, Route, SessionCookie, SessionItem, Token, VersionCode,
 };
-use stickshift_edge::{Answer, Considered, Event, LookUp, Request, Router, RouterConfig, StoredSession};
+use stickshift_edge::{Answer, Considered, LookUp, Request, Router, RouterConfig, StoredSession};
 
 const NOW: u64 = 1_710_000_000;
 
@@ -52,8 +52,7 @@ fn item(receipt: &Receipt, version: &str) -> StoredSession {
 }
 
 fn request(receipt: Option<&Receipt>) -> Request {
-    let event = include_str!("data/origin-request.json");
-    let mut request = Event::parse(event).expect("an event").into_request();
+    let mut request = crate::event::request();
     request.headers.remove("cookie");
     if let Some(receipt) = receipt {
         request.headers.set("Cookie", format!("sessiontoken={}", keys().sign(receipt)));
@@ -71,7 +70,7 @@ fn route(
 ) -> (String, Route, String) {
     let mut request = request(receipt);
     let mut asked = Vec::new();
-    let mut considered = router.consider(&request, now);
+    let mut considered = router.consider(router.read(&request, now), now);
     let knowledge = loop {
         match considered {
             Considered::Ready(knowledge) => break knowledge,
@@ -79,7 +78,7 @@ fn route(
                 let session = if look_up.tokens.is_empty() { "" } else { "s" };
                 asked.push(format!("{session}{}", if look_up.is_plan_wanted { "p" } else { "" }));
                 let answer = answer(&look_up);
-                considered = router.learn(&request, look_up, answer, now, 0);
+                considered = router.learn(look_up, answer, now, 0);
             }
         }
     };

@@ -2,7 +2,6 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
-use serde_json::Map;
 use stickshift_edge::{Headers, Request};
 
 /// The name of this CloudFront in `Via`.
@@ -33,7 +32,6 @@ pub(super) fn request(viewer_request: &HttpRequest, request_id: &str) -> Request
         querystring: Some(viewer_request.uri().query().unwrap_or_default().to_owned()),
         headers,
         origin: None,
-        other: Map::from_iter([("clientIp".to_owned(), client_ip.into())]),
     }
 }
 
