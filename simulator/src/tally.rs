@@ -1,0 +1,118 @@
+//! What is counted over many timelines.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+use stickshift_contract::{Plan, State, VersionCode};
+
+/// Counts over many timelines.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tally {
+    /// Timelines.
+    pub timelines: u64,
+    /// Requests of viewers.
+    pub requests: u64,
+    /// Requests of a session in progress.
+    pub in_session: u64,
+    /// Sessions that viewers began.
+    pub begun: u64,
+    /// Sessions that an operator's change moved.
+    pub moved: u64,
+    /// Look-ups that asked for a session.
+    pub session_look_ups: u64,
+    /// Look-ups that asked for the plan.
+    pub plan_reads: u64,
+    /// Writes.
+    pub writes: u64,
+    /// Answers of another version than the one that the session is on. The session stays where it is.
+    pub foreign: u64,
+    /// Receipts that were issued by an older placement than the session's, because their write failed.
+    pub stale: u64,
+    /// Sessions that two edges with two plans moved at once, and the later write failed.
+    pub moved_twice_at_once: u64,
+    /// Sessions that began twice at once: the last cookie won.
+    pub begun_twice_at_once: u64,
+    /// Renewals at the very end of a session whose cookie replaced that of the session that another request
+    /// had begun meanwhile.
+    pub renewed_against_roll: u64,
+    /// Violations.
+    pub violations: u64,
+    /// Sessions drawn for version 2, and what the weights let expect: the mean and the variance.
+    pub drawn: Drawn,
+}
+
+/// How often version 2 was drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Drawn {
+    /// Sessions drawn for version 2.
+    pub version_2: u64,
+    /// The sum of its weights, as shares.
+    pub expected: f64,
+    /// The sum of the variances.
+    pub variance: f64,
+}
+
+impl Drawn {
+    /// Counts a draw by a plan.
+    pub(crate) fn note(&mut self, plan: &Plan, version_2: VersionCode, drawn: VersionCode) {
+        let planned = plan.versions().get(&version_2).filter(|planned| planned.state == State::Live);
+        let share = planned.map_or(0.0, |planned| f64::from(planned.weight.basis_points()) / 10_000.0);
+        self.version_2 += u64::from(drawn == version_2);
+        self.expected += share;
+        self.variance += share * (1.0 - share);
+    }
+
+    /// By how many standard deviations the draws differ from the weights.
+    pub fn deviation(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a count of draws is far below 2^52")]
+        let difference = self.version_2 as f64 - self.expected;
+        if self.variance > 0.0 { difference / self.variance.sqrt() } else { difference }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.timelines += other.timelines;
+        self.requests += other.requests;
+        self.in_session += other.in_session;
+        self.begun += other.begun;
+        self.moved += other.moved;
+        self.session_look_ups += other.session_look_ups;
+        self.plan_reads += other.plan_reads;
+        self.writes += other.writes;
+        self.foreign += other.foreign;
+        self.stale += other.stale;
+        self.moved_twice_at_once += other.moved_twice_at_once;
+        self.begun_twice_at_once += other.begun_twice_at_once;
+        self.renewed_against_roll += other.renewed_against_roll;
+        self.violations += other.violations;
+        self.drawn.version_2 += other.drawn.version_2;
+        self.drawn.expected += other.drawn.expected;
+        self.drawn.variance += other.drawn.variance;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("timelines", self.timelines),
+            ("requests", self.requests),
+            ("requests of a session in progress", self.in_session),
+            ("sessions begun", self.begun),
+            ("sessions moved by an operator", self.moved),
+            ("look-ups of a session", self.session_look_ups),
+            ("reads of the plan", self.plan_reads),
+            ("writes", self.writes),
+            ("answers of another version", self.foreign),
+            ("receipts of an older placement", self.stale),
+            ("sessions moved twice at once", self.moved_twice_at_once),
+            ("sessions begun twice at once", self.begun_twice_at_once),
+            ("renewals against a roll", self.renewed_against_roll),
+            ("violations", self.violations),
+        ];
+        for (name, count) in rows {
+            writeln!(f, "{name:<36}{count:>14}")?;
+        }
+        write!(f, "{:<36}{:>14.2}", "draws against weights, in sigmas", self.drawn.deviation())
+    }
+}

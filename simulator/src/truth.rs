@@ -1,0 +1,128 @@
+//! What Stickshift claims, and the record that the claims are checked against.
+
+use std::fmt;
+
+use stickshift_contract::{Placed, Placement, Plan, Token, VersionCode};
+
+use crate::timeline::Millis;
+
+/// A claim. `docs/proof.md` says what each one covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Claim {
+    /// A token changes its version only when a plan does not let that version keep sessions.
+    Sticks,
+    /// Nobody gets less than ten minutes after a visit.
+    TenMinutes,
+    /// A session that nobody visits ends.
+    Ends,
+    /// After the propagation bound, a withdrawn version serves nobody.
+    Withdrawn,
+    /// Nothing is written for subresources, crawlers and strays.
+    NoWrite,
+    /// A write that was accepted is never undone.
+    Kept,
+    /// Edge and app read the same in a signed cookie.
+    SameCookie,
+}
+
+/// A claim that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The claim.
+    pub claim: Claim,
+    /// When.
+    pub at: Millis,
+    /// What happened.
+    pub what: String,
+}
+
+/// A session as the record has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Truth {
+    pub(crate) token: Token,
+    /// The version that the session is on, by the latest placement.
+    pub(crate) version: VersionCode,
+    pub(crate) revision: u64,
+    /// When the app last served a visit whose answer arrived.
+    pub(crate) visited: Option<Millis>,
+    /// The latest `touched`, by the clock that is furthest ahead.
+    pub(crate) touched: u64,
+    /// The version that the session left last.
+    from: Option<VersionCode>,
+}
+
+/// How a placement comes about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placing {
+    pub(crate) token: Token,
+    pub(crate) version: VersionCode,
+    pub(crate) placed: Placed,
+    /// Whether the write failed, so that only a receipt says it.
+    pub(crate) is_unwritten: bool,
+    pub(crate) touched: u64,
+    /// The seconds between which the edge's time was.
+    pub(crate) between: (u64, u64),
+}
+
+/// What a placement means for its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    Begun,
+    Same,
+    Moved,
+    Stale,
+    MovedTwiceAtOnce,
+    Unbidden,
+}
+
+impl Truth {
+    /// Takes a placement into the record.
+    pub(crate) fn place(record: &mut Vec<Self>, placing: &Placing, plans: &[Plan]) -> Meaning {
+        let Placing { token, version, placed, is_unwritten, touched, between } = *placing;
+        let Some(truth) = record.iter_mut().find(|truth| truth.token == token) else {
+            let revision = placed.revision;
+            record.push(Self { token, version, revision, visited: None, touched, from: None });
+            return Meaning::Begun;
+        };
+        truth.touched = truth.touched.max(touched);
+        if version == truth.version {
+            truth.revision = truth.revision.max(placed.revision);
+            return Meaning::Same;
+        }
+        if placed.revision < truth.revision {
+            return Meaning::Stale;
+        }
+        let plan = plans.iter().find(|plan| plan.revision() == placed.revision);
+        let keeps = |now| plan.is_some_and(|plan| plan.keeps_sessions_of(truth.version, Some(now)));
+        let is_bidden = placed.placement == Placement::Moved && !(keeps(between.0) && keeps(between.1));
+        let is_second = placed.placement == Placement::Moved && is_unwritten && truth.from.is_some();
+        let meaning = match (is_bidden, is_second) {
+            (true, _) => Meaning::Moved,
+            (false, true) => Meaning::MovedTwiceAtOnce,
+            (false, false) => Meaning::Unbidden,
+        };
+        truth.from = Some(truth.version);
+        (truth.version, truth.revision) = (version, placed.revision);
+        meaning
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sticks => "sticks",
+            Self::TenMinutes => "ten minutes",
+            Self::Ends => "ends",
+            Self::Withdrawn => "withdrawn",
+            Self::NoWrite => "no write",
+            Self::Kept => "kept",
+            Self::SameCookie => "same cookie",
+        })
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>8}.{:03} s  violates `{}`: {}", self.at / 1_000, self.at % 1_000, self.claim, self.what)
+    }
+}
