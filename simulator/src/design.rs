@@ -54,9 +54,9 @@ pub trait Design: Sync {
         visit
     }
 
-    /// An item as the app gets it from the table.
-    fn stored(&self, item: SessionItem) -> SessionItem {
-        item
+    /// The item as the app gets it from the table that has refused a write.
+    fn stored(&self, item: SessionItem, _claimed: &Claimed) -> Option<SessionItem> {
+        Some(item)
     }
 
     /// Whether the table accepts a write.

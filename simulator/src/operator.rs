@@ -17,8 +17,8 @@ pub(crate) fn index(version: VersionCode) -> usize {
     (0..VERSIONS).find(|&index| code(index) == version).expect("no other version is ever planned")
 }
 
-/// The plan at the begin: version 2 has `weight` and version 1 the rest, and version 3 is staged.
-pub(crate) fn first_plan(weight: u16) -> Plan {
+/// The plan at the begin, by the weights of versions 2 and 3. Version 1 has the rest.
+pub(crate) fn first_plan(weights: [u16; 2]) -> Plan {
     let planned = |index: usize, state, basis_points| {
         let origin = Origin {
             domain: Domain::parse("v.example.org").expect("a name"),
@@ -29,9 +29,9 @@ pub(crate) fn first_plan(weight: u16) -> Plan {
         (code(index), PlannedVersion { origin, weight, state, until: None, withdrawn_at: None })
     };
     let versions = [
-        planned(0, State::Live, Weight::ALL.basis_points() - weight),
-        planned(1, State::Live, weight),
-        planned(2, State::Staged, 0),
+        planned(0, State::Live, Weight::ALL.basis_points() - weights[0] - weights[1]),
+        planned(1, State::Live, weights[0]),
+        planned(2, if weights[1] == 0 { State::Staged } else { State::Live }, weights[1]),
     ];
     Plan::new(1, code(0), versions.into()).expect("the weights add up")
 }

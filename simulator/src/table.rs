@@ -60,7 +60,7 @@ impl Tables {
     pub(crate) fn write(&mut self, design: &impl Design, write: &Write, at: Millis, rng: &mut SmallRng) -> Effect {
         let stored = self.item(write.claimed.receipt.token);
         if !design.admits(write.guard, stored, &write.claimed) {
-            let stored = stored.cloned().map(|item| design.stored(item));
+            let stored = stored.cloned().and_then(|item| design.stored(item, &write.claimed));
             let stored = stored.map_or(stickshift_session::Stored::Absent, stickshift_session::Stored::Item);
             return Effect { written: Written::Refused(stored), accepted: None };
         }

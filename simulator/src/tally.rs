@@ -35,6 +35,8 @@ pub struct Tally {
     /// Renewals at the very end of a session whose cookie replaced that of the session that another request
     /// had begun meanwhile.
     pub renewed_against_roll: u64,
+    /// Sessions in progress that a new one took the place of. With keys each one is a violation.
+    pub lost: u64,
     /// Violations.
     pub violations: u64,
     /// Sessions drawn for version 2, and what the weights let expect: the mean and the variance.
@@ -85,6 +87,7 @@ impl AddAssign for Tally {
         self.moved_twice_at_once += other.moved_twice_at_once;
         self.begun_twice_at_once += other.begun_twice_at_once;
         self.renewed_against_roll += other.renewed_against_roll;
+        self.lost += other.lost;
         self.violations += other.violations;
         self.drawn.version_2 += other.drawn.version_2;
         self.drawn.expected += other.drawn.expected;
@@ -108,6 +111,7 @@ impl fmt::Display for Tally {
             ("sessions moved twice at once", self.moved_twice_at_once),
             ("sessions begun twice at once", self.begun_twice_at_once),
             ("renewals against a roll", self.renewed_against_roll),
+            ("sessions lost", self.lost),
             ("violations", self.violations),
         ];
         for (name, count) in rows {

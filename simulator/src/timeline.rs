@@ -27,8 +27,9 @@ pub struct Timeline {
     pub edge_clocks: [i64; EDGES],
     /// By how much each app instance's clock is ahead of the true time, in milliseconds.
     pub app_clocks: [[i64; INSTANCES]; VERSIONS],
-    /// The weight of version 2 at the begin, in basis points. Version 1 has the rest.
-    pub weight: u16,
+    /// The weights of versions 2 and 3 at the begin, in basis points. Version 1 has the rest. Version 3 is
+    /// staged if it has none.
+    pub weights: [u16; 2],
     /// What happens, in the order of time.
     pub events: Vec<Event>,
 }
@@ -165,10 +166,13 @@ impl Timeline {
         let mut clock = || rng.random_range(-CLOCK_ERROR..=CLOCK_ERROR);
         let edge_clocks = std::array::from_fn(|_| clock());
         let app_clocks = std::array::from_fn(|_| std::array::from_fn(|_| clock()));
-        let weight = [0, 1_000, 5_000, 10_000][rng.random_range(0..4)];
-        let mut timeline = Self { seed, edge_clocks, app_clocks, weight, events: Vec::with_capacity(40) };
+        let weights = [[0, 0], [1_000, 0], [5_000, 0], [10_000, 0], [3_300, 3_300]][rng.random_range(0..5)];
+        let mut timeline = Self { seed, edge_clocks, app_clocks, weights, events: Vec::with_capacity(48) };
         let ends = timeline.draw_viewer(&mut rng);
         timeline.draw_operator(&mut rng, ends);
+        if rng.random_bool(0.5) {
+            timeline.draw_crowded_minute(&mut rng, ends);
+        }
         timeline.draw_faults(&mut rng, ends);
         timeline.events.sort_by_key(|event| event.at);
         timeline
@@ -216,19 +220,31 @@ impl Timeline {
     fn draw_operator(&mut self, rng: &mut SmallRng, ends: Millis) {
         for _ in 0..rng.random_range(0..=3) {
             let at = rng.random_range(0..ends);
-            let version = rng.random_range(0..VERSIONS);
-            let change = match rng.random_range(0..100) {
-                0..25 => Change::Ramp([0, 100, 1_000, 5_000, 10_000][rng.random_range(0..5)]),
-                25..40 => Change::Promote(version),
-                40..55 => Change::Drain(version, rng.random_bool(0.6).then(|| rng.random_range(0..600))),
-                55..90 => Change::Withdraw(version),
-                90..95 => Change::Remove(version),
-                _ => Change::Undo,
-            };
-            self.events.push(Event { at, what: What::Change(change) });
+            self.events.push(Event { at, what: What::Change(Change::draw(rng)) });
             if rng.random_bool(0.3) {
                 let at = at + rng.random_range(1_000..120_000);
                 self.events.push(Event { at, what: What::Change(Change::Undo) });
+            }
+        }
+    }
+
+    /// Draws a minute in which much happens at once: the operator changes the plan more than once, and the
+    /// viewer has several tabs, whose requests come to edges with different plans.
+    fn draw_crowded_minute(&mut self, rng: &mut SmallRng, ends: Millis) {
+        let begin = rng.random_range(0..ends);
+        let is_rough = rng.random_bool(0.7);
+        for _ in 0..rng.random_range(1..=3) {
+            let at = begin + rng.random_range(0..60_000);
+            let change = if rng.random_bool(0.3) { Change::Undo } else { Change::draw(rng) };
+            self.events.push(Event { at, what: What::Change(change) });
+        }
+        for _ in 0..rng.random_range(3..=10) {
+            let at = begin + rng.random_range(0..70_000);
+            let kind = if rng.random_bool(0.7) { Kind::Document } else { Kind::Visit };
+            for delay in [0, rng.random_range(0..2_000)].into_iter().take(rng.random_range(1..=2)) {
+                let edge = rng.random_range(0..EDGES);
+                let request = Request::draw(rng, kind, false, edge, is_rough);
+                self.events.push(Event { at: at + delay, what: What::Request(request) });
             }
         }
     }
@@ -253,6 +269,20 @@ impl Timeline {
             lasts: rng.random_range(10_000..300_000),
         });
         happen(rng, 0.02, &|rng| What::Restore { age: rng.random_range(1_000..600_000) });
+    }
+}
+
+impl Change {
+    fn draw(rng: &mut SmallRng) -> Self {
+        let version = rng.random_range(0..VERSIONS);
+        match rng.random_range(0..100) {
+            0..25 => Self::Ramp([0, 100, 1_000, 5_000, 10_000][rng.random_range(0..5)]),
+            25..40 => Self::Promote(version),
+            40..55 => Self::Drain(version, rng.random_bool(0.6).then(|| rng.random_range(0..600))),
+            55..90 => Self::Withdraw(version),
+            90..95 => Self::Remove(version),
+            _ => Self::Undo,
+        }
     }
 }
 

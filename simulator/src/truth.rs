@@ -49,6 +49,8 @@ pub(crate) struct Truth {
     pub(crate) touched: u64,
     /// The version that the session left last.
     from: Option<VersionCode>,
+    /// Whether only a receipt says that the session is on its version.
+    is_unwritten: bool,
 }
 
 /// How a placement comes about.
@@ -81,11 +83,12 @@ impl Truth {
         let Placing { token, version, placed, is_unwritten, touched, between } = *placing;
         let Some(truth) = record.iter_mut().find(|truth| truth.token == token) else {
             let revision = placed.revision;
-            record.push(Self { token, version, revision, visited: None, touched, from: None });
+            record.push(Self { token, version, revision, visited: None, touched, from: None, is_unwritten });
             return Meaning::Begun;
         };
         truth.touched = truth.touched.max(touched);
         if version == truth.version {
+            truth.is_unwritten &= is_unwritten;
             truth.revision = truth.revision.max(placed.revision);
             return Meaning::Same;
         }
@@ -93,15 +96,20 @@ impl Truth {
             return Meaning::Stale;
         }
         let plan = plans.iter().find(|plan| plan.revision() == placed.revision);
-        let keeps = |now| plan.is_some_and(|plan| plan.keeps_sessions_of(truth.version, Some(now)));
-        let is_bidden = placed.placement == Placement::Moved && !(keeps(between.0) && keeps(between.1));
-        let is_second = placed.placement == Placement::Moved && is_unwritten && truth.from.is_some();
+        let is_moved = placed.placement == Placement::Moved;
+        let leaves = |version| {
+            let keeps = |now| plan.is_some_and(|plan| plan.keeps_sessions_of(version, Some(now)));
+            is_moved && !(keeps(between.0) && keeps(between.1))
+        };
+        let is_bidden = leaves(truth.version);
+        // Another edge has moved the session from the same version, and one of the two writes failed.
+        let is_second = (is_unwritten || truth.is_unwritten) && truth.from.is_some_and(leaves);
         let meaning = match (is_bidden, is_second) {
             (true, _) => Meaning::Moved,
             (false, true) => Meaning::MovedTwiceAtOnce,
             (false, false) => Meaning::Unbidden,
         };
-        truth.from = Some(truth.version);
+        (truth.from, truth.is_unwritten) = (Some(truth.version), is_unwritten);
         (truth.version, truth.revision) = (version, placed.revision);
         meaning
     }

@@ -83,6 +83,8 @@ struct Flight {
     /// Whether the viewer's session was in progress when the viewer sent the request.
     is_in_progress: bool,
     rng: SmallRng,
+    /// What the cookie claims.
+    claim: CookieClaim,
     incoming: Incoming,
     edge_now: u64,
     look_up: Option<LookUp>,
@@ -133,7 +135,7 @@ pub fn run(
     tally: &mut Tally,
     lines: Option<&mut Vec<Line>>,
 ) -> Option<Violation> {
-    let first_plan = design.plan(first_plan(timeline.weight));
+    let first_plan = design.plan(first_plan(timeline.weights));
     let edge = || Edge { router: router(design, &first_plan), read_at: None, well_since: 0 };
     let mut world = World {
         timeline,
@@ -180,7 +182,7 @@ fn router(design: &impl Design, bundled: &Plan) -> Router {
 
 /// A time by a clock that is `ahead` milliseconds ahead, in Unix seconds.
 fn clock(at: Millis, ahead: i64) -> u64 {
-    BEGIN + at.saturating_add_signed(ahead) / 1_000
+    (BEGIN * 1_000 + at).saturating_add_signed(ahead) / 1_000
 }
 
 impl<D: Design> World<'_, D> {
@@ -275,6 +277,7 @@ impl<D: Design> World<'_, D> {
             began: self.now,
             is_in_progress: self.jar.is_some_and(|receipt| self.is_in_progress(receipt.token, self.now)),
             rng: SmallRng::seed_from_u64(request.dice),
+            claim,
             incoming: self.design.incoming(incoming),
             edge_now,
             look_up: None,
@@ -482,11 +485,7 @@ impl<D: Design> World<'_, D> {
 
     /// The record of the session that a request claims.
     fn claimed(&self, number: usize) -> Option<&Truth> {
-        let token = match self.flights[number].incoming.claim {
-            CookieClaim::Receipt(receipt) => receipt.token,
-            CookieClaim::Bare(tokens) => tokens.iter().next()?,
-            CookieClaim::Nothing => return None,
-        };
+        let token = claimed_token(&self.flights[number].claim)?;
         self.record.iter().find(|truth| truth.token == token)
     }
 
@@ -496,9 +495,9 @@ impl<D: Design> World<'_, D> {
         let Some(decision) = flight.decision else { return };
         let (version, instance) = flight.app;
         flight.app_now = clock(self.now, self.timeline.app_clocks[version][instance]);
-        let kind = if matches!(decision.route, Route::Asset | Route::Stray) { Kind::Rest } else { flight.request.kind };
+        let kind = flight.request.kind;
         let visit = Visit {
-            claim: flight.incoming.claim,
+            claim: flight.claim,
             kind,
             route: Some(decision.route),
             chosen: Some(decision.version),
@@ -508,7 +507,10 @@ impl<D: Design> World<'_, D> {
         let visit = self.design.visit(visit);
         let mut rng = StdRng::seed_from_u64(flight.request.dice);
         let step = rules(version, self.cookies).enter(&visit, flight.app_now, &mut rng);
-        if matches!(step, Step::Write(_)) && kind == Kind::Rest && visit.route == Some(decision.route) {
+        if matches!(step, Step::Write(_))
+            && (kind == Kind::Rest || decision.route == Route::Stray)
+            && visit.route == Some(decision.route)
+        {
             self.violate(Claim::NoWrite, || format!("version {} writes on {}", version + 1, decision.route));
         }
         self.step(number, step);
@@ -576,7 +578,7 @@ impl<D: Design> World<'_, D> {
     /// The table takes a write.
     fn write(&mut self, write: &Write) -> Written {
         let Effect { written, accepted } = self.tables.write(self.design, write, self.now, &mut self.rng);
-        let Write { claimed, guard, change, expiration } = write;
+        let Write { claimed, guard, change, .. } = write;
         let receipt = claimed.receipt;
         self.say(|| {
             let token = receipt.token.short();
@@ -600,7 +602,6 @@ impl<D: Design> World<'_, D> {
                 self.violate(Claim::Kept, || format!("{guard:?} by version {} replaces {before:?}", receipt.version));
             }
         }
-        let _ = expiration;
         if let (Some(version), true) = (after.version, *change != WriteChange::Extend) {
             self.place(receipt.token, version, after.placed(), false, after.touched);
         } else if let Some(truth) = self.record.iter_mut().find(|truth| truth.token == receipt.token) {
@@ -646,9 +647,10 @@ impl<D: Design> World<'_, D> {
     /// The app has decided what the session is, and issues a receipt if there is a new one.
     fn issue(&mut self, number: usize) {
         let flight = &self.flights[number];
-        let (session, is_unwritten) = (flight.session, flight.is_unwritten);
+        let (session, is_unwritten, is_lost) = (flight.session, flight.is_unwritten, flight.request.is_lost);
         self.say(|| format!("  the app's answer: {session:?}"));
-        if let Session::Here { receipt, is_new: true } = session {
+        // The table has every other placement already.
+        if let (Session::Here { receipt, is_new: true }, true, false) = (session, is_unwritten, is_lost) {
             self.place(receipt.token, receipt.version, receipt.placed, is_unwritten, receipt.touched);
         }
     }
@@ -656,12 +658,14 @@ impl<D: Design> World<'_, D> {
     /// The answer arrives at the viewer.
     fn at_viewer(&mut self, number: usize) {
         let flight = &self.flights[number];
-        let (session, began, request, claim) = (flight.session, flight.began, flight.request, flight.incoming.claim);
+        let (session, began, request, claim) = (flight.session, flight.began, flight.request, flight.claim);
         let (served, is_in_progress) = (code(flight.app.0), flight.is_in_progress);
+        let route = flight.decision.map(|decision| decision.route);
         if let Some(truth) = self.claimed(number)
             && flight.is_in_progress
             && request.kind != Kind::Rest
             && truth.version != served
+            && session != Session::Misdirected
         {
             self.tally.foreign += 1;
         }
@@ -671,10 +675,11 @@ impl<D: Design> World<'_, D> {
         // Whatever the app answered, the viewer has been there.
         let seen = match session {
             Session::Here { receipt, .. } => Some(receipt.token),
-            Session::Elsewhere { token, .. } => Some(token),
+            // On `fallback` the app leaves another version's session alone: the visit does not renew it.
+            Session::Elsewhere { token, .. } if is_in_progress && route != Some(Route::Fallback) => Some(token),
             _ => None,
         };
-        let is_visit = request.kind != Kind::Rest && flight.decision.is_some_and(|it| it.route != Route::Stray);
+        let is_visit = request.kind != Kind::Rest && route != Some(Route::Stray);
         if let (Some(token), true) = (seen, is_visit)
             && let Some(truth) = self.record.iter_mut().find(|truth| truth.token == token)
         {
@@ -684,17 +689,19 @@ impl<D: Design> World<'_, D> {
         if let Some(jar) = self.jar.filter(|jar| jar.token != receipt.token)
             && self.is_in_progress(jar.token, began)
         {
-            // The cookie has changed while the request was on its way, so the last one wins.
-            match claim {
-                CookieClaim::Receipt(claimed) if claimed.token == jar.token && is_in_progress => {
+            let claimed = claimed_token(&claim);
+            if claimed == Some(jar.token) && is_in_progress {
+                self.tally.lost += 1;
+                if self.cookies == Cookies::Receipts {
                     self.violate(Claim::TenMinutes, || {
                         format!("session {} takes the place of {}", receipt.token.short(), jar.token.short())
                     });
                 }
-                CookieClaim::Receipt(claimed) if [jar.token, receipt.token].contains(&claimed.token) => {
-                    self.tally.renewed_against_roll += 1;
-                }
-                _ => self.tally.begun_twice_at_once += 1,
+            } else if claimed.is_some_and(|claimed| [jar.token, receipt.token].contains(&claimed)) {
+                // The cookie has changed while the request was on its way, so the last one wins.
+                self.tally.renewed_against_roll += 1;
+            } else {
+                self.tally.begun_twice_at_once += 1;
             }
         }
         let is_first = self.jar.is_none_or(|jar| jar.token != receipt.token);
@@ -722,6 +729,14 @@ impl<D: Design> World<'_, D> {
 
 fn rules(version: usize, cookies: Cookies) -> Rules {
     Rules { version: code(version), timing: Timing::default(), has_keys: cookies == Cookies::Receipts }
+}
+
+fn claimed_token(claim: &CookieClaim) -> Option<Token> {
+    match claim {
+        CookieClaim::Receipt(receipt) => Some(receipt.token),
+        CookieClaim::Bare(tokens) => tokens.iter().next(),
+        CookieClaim::Nothing => None,
+    }
 }
 
 fn in_words(plan: &Plan) -> String {
