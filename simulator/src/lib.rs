@@ -5,6 +5,7 @@
 //! [`Violation`] of what Stickshift claims. [`shrink()`] takes everything out of a timeline that its violation
 //! does not need. `docs/proof.md` has the claims and the figures.
 
+mod article;
 mod design;
 mod operator;
 mod shrink;
@@ -14,7 +15,8 @@ mod timeline;
 mod truth;
 mod world;
 
-pub use design::{AsDesigned, Design};
+pub use article::{ArticleTally, run_article};
+pub use design::{AsDesigned, Design, WithoutLookUps};
 pub use shrink::shrink;
 pub use tally::Tally;
 pub use timeline::{Change, Event, LookUpFate, Millis, Part, Request, Timeline, What, WriteFate};

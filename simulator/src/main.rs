@@ -1,12 +1,14 @@
 //! Runs many timelines and reports what does not hold; see `docs/proof.md`.
 
+use std::ops::AddAssign;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
-use stickshift_simulator::{AsDesigned, Cookies, Design, Tally, Timeline, Violation, run, shrink};
+use stickshift_simulator::{
+    AsDesigned, Cookies, Design, Tally, Timeline, Violation, WithoutLookUps, run, run_article, shrink,
+};
 
 /// Plays timelines of viewers, operators and faults in virtual time, and checks what Stickshift claims.
 #[derive(Debug, Parser)]
@@ -27,53 +29,73 @@ struct Arguments {
     /// The edge never looks a session up: receipts and the plan decide alone.
     #[arg(long)]
     without_look_ups: bool,
+    /// Play the logic of the article that Stickshift grew from. What is lost is counted.
+    #[arg(long, conflicts_with_all = ["without_keys", "without_look_ups", "replay"])]
+    article: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let cookies = if arguments.without_keys { Cookies::Tokens } else { Cookies::Receipts };
+    let design: &dyn Design = if arguments.without_look_ups { &WithoutLookUps } else { &AsDesigned };
     let is_held = match arguments.replay {
-        Some(seed) => replay(seed, &AsDesigned, cookies),
-        None => search(&arguments, &AsDesigned, cookies),
+        Some(seed) => replay(seed, design, cookies),
+        None if arguments.article => {
+            println!("{}", on_every_core(&arguments, |seed, tally| run_article(&Timeline::draw(seed), tally)));
+            true
+        }
+        None => search(&arguments, design, cookies),
     };
     if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Plays the timelines on every core. Returns whether all claims hold.
-fn search(arguments: &Arguments, design: &impl Design, cookies: Cookies) -> bool {
+/// What is counted in a search, and the seeds of the violations.
+#[derive(Default)]
+struct Found {
+    tally: Tally,
+    violations: Vec<(u64, Violation)>,
+}
+
+impl AddAssign for Found {
+    fn add_assign(&mut self, mut other: Self) {
+        self.tally += other.tally;
+        self.violations.append(&mut other.violations);
+    }
+}
+
+/// Plays the timelines on every core, and adds up what `play` counts.
+fn on_every_core<T: Default + AddAssign + Send>(arguments: &Arguments, play: impl Fn(u64, &mut T) + Sync) -> T {
     let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
     println!("{} timelines from seed {first}, on {threads} threads", arguments.timelines);
     let begin = Instant::now();
-    let next = AtomicU64::new(0);
-    let total = Mutex::new((Tally::default(), Vec::<(u64, Violation)>::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                const CHUNK: u64 = 1_000;
-                loop {
-                    let start = next.fetch_add(CHUNK, Ordering::Relaxed);
-                    if start >= arguments.timelines {
-                        break;
-                    }
-                    let (mut tally, mut found) = (Tally::default(), Vec::new());
-                    for offset in start..(start + CHUNK).min(arguments.timelines) {
-                        let seed = first.wrapping_add(offset);
-                        let timeline = Timeline::draw(seed);
-                        if let Some(violation) = run(&timeline, design, cookies, &mut tally, None) {
-                            found.push((seed, violation));
-                        }
-                    }
-                    let mut total = total.lock().expect("no thread panics while it holds the lock");
-                    total.0 += tally;
-                    total.1.append(&mut found);
-                }
-            });
+    let total = thread::scope(|scope| {
+        let play = &play;
+        let work = move |thread: u64| {
+            let mut counted = T::default();
+            let offsets = (thread..arguments.timelines).step_by(usize::try_from(threads).unwrap_or(1));
+            offsets.for_each(|offset| play(first.wrapping_add(offset), &mut counted));
+            counted
+        };
+        let parts: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        let mut total = T::default();
+        for part in parts {
+            total += part.join().expect("a search does not panic");
+        }
+        total
+    });
+    println!("played in {:.0} s", begin.elapsed().as_secs_f64());
+    total
+}
+
+/// Searches for violations. Returns whether all claims hold.
+fn search(arguments: &Arguments, design: &dyn Design, cookies: Cookies) -> bool {
+    let Found { tally, violations: mut found } = on_every_core(arguments, |seed, found: &mut Found| {
+        if let Some(violation) = run(&Timeline::draw(seed), design, cookies, &mut found.tally, None) {
+            found.violations.push((seed, violation));
         }
     });
-    let (tally, mut found) = total.into_inner().expect("no thread panics while it holds the lock");
     println!("{tally}");
-    println!("{:.0} s", begin.elapsed().as_secs_f64());
     found.sort_by_key(|(seed, _)| *seed);
     for (seed, violation) in found.iter().take(10) {
         println!("seed {seed}: {violation}");
@@ -88,7 +110,7 @@ fn search(arguments: &Arguments, design: &impl Design, cookies: Cookies) -> bool
 }
 
 /// Plays one timeline and prints it. Returns whether all claims hold.
-fn replay(seed: u64, design: &impl Design, cookies: Cookies) -> bool {
+fn replay(seed: u64, design: &dyn Design, cookies: Cookies) -> bool {
     let violation = print(&Timeline::draw(seed), design, cookies);
     match &violation {
         Some(violation) => println!("{violation}"),
@@ -97,7 +119,7 @@ fn replay(seed: u64, design: &impl Design, cookies: Cookies) -> bool {
     violation.is_none()
 }
 
-fn print(timeline: &Timeline, design: &impl Design, cookies: Cookies) -> Option<Violation> {
+fn print(timeline: &Timeline, design: &dyn Design, cookies: Cookies) -> Option<Violation> {
     let mut lines = Vec::new();
     let violation = run(timeline, design, cookies, &mut Tally::default(), Some(&mut lines));
     for line in lines {

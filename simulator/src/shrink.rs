@@ -8,7 +8,7 @@ use crate::world::{Cookies, run};
 /// The shortest timeline found that violates the same claim, and its violation.
 pub fn shrink(
     timeline: &Timeline,
-    design: &impl Design,
+    design: &(impl Design + ?Sized),
     cookies: Cookies,
     violation: Violation,
 ) -> (Timeline, Violation) {

@@ -57,7 +57,13 @@ impl Tables {
     }
 
     /// Does a write in the home region, if its guard admits it.
-    pub(crate) fn write(&mut self, design: &impl Design, write: &Write, at: Millis, rng: &mut SmallRng) -> Effect {
+    pub(crate) fn write(
+        &mut self,
+        design: &(impl Design + ?Sized),
+        write: &Write,
+        at: Millis,
+        rng: &mut SmallRng,
+    ) -> Effect {
         let stored = self.item(write.claimed.receipt.token);
         if !design.admits(write.guard, stored, &write.claimed) {
             let stored = stored.cloned().and_then(|item| design.stored(item, &write.claimed));
@@ -70,6 +76,12 @@ impl Tables {
         let copies = self.copies(at, rng);
         self.items.push((after.clone(), copies));
         Effect { written, accepted: Some((before, after)) }
+    }
+
+    /// Writes an item, whatever was there.
+    pub(crate) fn overwrite(&mut self, item: SessionItem, at: Millis, rng: &mut SmallRng) {
+        let copies = self.copies(at, rng);
+        self.items.push((item, copies));
     }
 
     /// Puts the plan of the begin in force. Every replica has it.

@@ -103,7 +103,7 @@ struct Flight {
     session: Session,
 }
 
-struct World<'a, D> {
+struct World<'a, D: ?Sized> {
     timeline: &'a Timeline,
     design: &'a D,
     cookies: Cookies,
@@ -130,7 +130,7 @@ struct World<'a, D> {
 /// Plays a timeline and returns the first violation. `lines`: where to write what happens, for a reader.
 pub fn run(
     timeline: &Timeline,
-    design: &impl Design,
+    design: &(impl Design + ?Sized),
     cookies: Cookies,
     tally: &mut Tally,
     lines: Option<&mut Vec<Line>>,
@@ -174,7 +174,7 @@ pub fn run(
     world.violation
 }
 
-fn router(design: &impl Design, bundled: &Plan) -> Router {
+fn router(design: &(impl Design + ?Sized), bundled: &Plan) -> Router {
     let config = RouterConfig::new(SessionCookie::new(None), bundled.clone());
     let plan_ttl_seconds = design.plan_ttl_seconds().unwrap_or(config.plan_ttl_seconds);
     Router::new(RouterConfig { plan_ttl_seconds, ..config })
@@ -185,7 +185,7 @@ fn clock(at: Millis, ahead: i64) -> u64 {
     (BEGIN * 1_000 + at).saturating_add_signed(ahead) / 1_000
 }
 
-impl<D: Design> World<'_, D> {
+impl<D: Design + ?Sized> World<'_, D> {
     fn schedule(&mut self, at: Millis, job: Job) {
         self.count += 1;
         self.jobs.push(Reverse((at, self.count, job)));
@@ -462,11 +462,10 @@ impl<D: Design> World<'_, D> {
                 format!("the edge finds no session: {route}, with token {}", token.short())
             });
         }
-        let is_kept = matches!(route, Route::Receipt | Route::Record | Route::Hint | Route::Moved);
         // The lifetime, by the clocks that differ most.
         let timing = Timing::default();
         let most = timing.lifetime_seconds() + 2 * timing.clock_allowance_seconds;
-        if has_answer && is_kept && clock(began, 0) > touched + most {
+        if has_answer && is_of_session(route) && clock(began, 0) > touched + most {
             self.violate(Claim::Ends, || {
                 format!(
                     "token {} goes on ({route}), {} s after its last visit",
@@ -648,7 +647,15 @@ impl<D: Design> World<'_, D> {
     fn issue(&mut self, number: usize) {
         let flight = &self.flights[number];
         let (session, is_unwritten, is_lost) = (flight.session, flight.is_unwritten, flight.request.is_lost);
+        let is_dropped = flight.is_in_progress
+            && flight.request.kind != Kind::Rest
+            && session == Session::Absent
+            && !flight.request.fails
+            && flight.decision.is_some_and(|decision| is_of_session(decision.route));
         self.say(|| format!("  the app's answer: {session:?}"));
+        if is_dropped && self.cookies == Cookies::Receipts {
+            self.violate(Claim::TenMinutes, || "the app finds no session".to_owned());
+        }
         // The table has every other placement already.
         if let (Session::Here { receipt, is_new: true }, true, false) = (session, is_unwritten, is_lost) {
             self.place(receipt.token, receipt.version, receipt.placed, is_unwritten, receipt.touched);
@@ -729,6 +736,11 @@ impl<D: Design> World<'_, D> {
 
 fn rules(version: usize, cookies: Cookies) -> Rules {
     Rules { version: code(version), timing: Timing::default(), has_keys: cookies == Cookies::Receipts }
+}
+
+/// Whether the edge has found a session.
+fn is_of_session(route: Route) -> bool {
+    matches!(route, Route::Receipt | Route::Record | Route::Hint | Route::Moved)
 }
 
 fn claimed_token(claim: &CookieClaim) -> Option<Token> {

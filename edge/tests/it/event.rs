@@ -105,10 +105,7 @@ fn an_error_repeats_no_value_of_the_request() {
     let number = refusal(&|request| request["headers"]["cookie"][0]["value"] = json!(472));
     assert!(number.starts_with("not an event: invalid type, expected a string at line 1"), "{number}");
     let protocol = refusal(&|request| request["origin"]["custom"]["protocol"] = json!("472ed"));
-    assert!(
-        protocol.starts_with("not an event: unknown variant, expected `http` or `https`"),
-        "{protocol}"
-    );
+    assert!(protocol.starts_with("not an event: unknown variant, expected `http` or `https`"), "{protocol}");
     let without = refusal(&|request| drop(request.as_object_mut().expect("an object").remove("uri")));
     assert!(without.starts_with("not an event: missing field `uri`"), "{without}");
 }

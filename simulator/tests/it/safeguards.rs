@@ -7,8 +7,9 @@ use stickshift_session::{Claimed, Guard, Visit};
 use stickshift_simulator::Design;
 
 /// An item that never expires.
-fn endless(item: SessionItem) -> SessionItem {
-    SessionItem { expiration: u64::MAX, ..item }
+fn endless(mut item: SessionItem) -> SessionItem {
+    item.expiration = u64::MAX;
+    item
 }
 
 /// An answer with a changed item.
@@ -161,15 +162,6 @@ impl Design for WithBeginsEverywhere {
     }
 }
 
-/// The edge asks no table for a session.
-pub(crate) struct WithoutLookUps;
-
-impl Design for WithoutLookUps {
-    fn answer(&self, _: &Incoming, answer: Answer) -> Answer {
-        Answer { session: StoredSession::Unanswered, ..answer }
-    }
-}
-
 /// One guard has another condition: `admits` takes its place.
 pub(crate) struct WithGuard {
     pub(crate) guard: Guard,
@@ -188,15 +180,20 @@ pub(crate) struct Facts {
     pub(crate) is_not_later_than_receipt: bool,
     /// The item is not placed under a later plan than the move's.
     pub(crate) is_not_later_than_move: bool,
-    pub(crate) is_newer: bool,
 }
 
 impl Design for WithGuard {
-    /// The session rules ask the guard of a takeover themselves. No item stands for one that it admits.
+    /// The session rules ask the guard of a takeover themselves, so they get an item that it admits.
     fn stored(&self, item: SessionItem, claimed: &Claimed) -> Option<SessionItem> {
-        let is_takeover = matches!(self.guard, Guard::Reclaim | Guard::Move);
-        let is_admitted = is_takeover && (self.admits)(&Facts::of(Some(&item), claimed));
-        if is_admitted { None } else { Some(item) }
+        // A move places the session under a later plan.
+        let is_move = claimed.receipt.placed.revision != claimed.order.0;
+        match self.guard {
+            _ if !(self.admits)(&Facts::of(Some(&item), claimed)) => Some(item),
+            Guard::Reclaim if !is_move => None,
+            Guard::Move if is_move => None,
+            Guard::MoveByToken => Some(SessionItem { version: claimed.from, revision: 0, ..endless(item) }),
+            _ => Some(item),
+        }
     }
 
     fn admits(&self, guard: Guard, stored: Option<&SessionItem>, claimed: &Claimed) -> bool {
@@ -216,7 +213,6 @@ impl Facts {
             is_before: stored.is_some_and(|item| item.order() < order),
             is_not_later_than_receipt: stored.is_some_and(|item| item.revision <= order.0),
             is_not_later_than_move: stored.is_some_and(|item| item.revision <= receipt.placed.revision),
-            is_newer: stored.is_some_and(|item| item.touched < receipt.touched),
         }
     }
 }
