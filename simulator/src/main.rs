@@ -49,6 +49,9 @@ fn main() -> ExitCode {
     if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Draws that follow the weights differ from them by more in one search of two million.
+const MOST_DEVIATION: f64 = 5.0;
+
 /// What is counted in a search, and the seeds of the violations.
 #[derive(Default)]
 struct Found {
@@ -106,7 +109,11 @@ fn search(arguments: &Arguments, design: &dyn Design, cookies: Cookies) -> bool 
         print(&timeline, design, cookies);
         println!("{violation}");
     }
-    found.is_empty() || cookies == Cookies::Tokens
+    let follows_weights = tally.drawn.deviation().abs() < MOST_DEVIATION;
+    if !follows_weights {
+        println!("the draws do not follow the weights");
+    }
+    follows_weights && (found.is_empty() || cookies == Cookies::Tokens)
 }
 
 /// Plays one timeline and prints it. Returns whether all claims hold.

@@ -28,8 +28,10 @@ pub struct Tally {
     pub foreign: u64,
     /// Receipts that were issued by an older placement than the session's, because their write failed.
     pub stale: u64,
-    /// Sessions that two edges with two plans moved at once, and the later write failed.
-    pub moved_twice_at_once: u64,
+    /// Sessions that were moved twice: two edges had two plans, and a write failed.
+    pub moved_twice: u64,
+    /// Sessions that were moved again by a restored backup.
+    pub moved_by_backup: u64,
     /// Sessions that began twice at once: the last cookie won.
     pub begun_twice_at_once: u64,
     /// Renewals at the very end of a session whose cookie replaced that of the session that another request
@@ -84,7 +86,8 @@ impl AddAssign for Tally {
         self.writes += other.writes;
         self.foreign += other.foreign;
         self.stale += other.stale;
-        self.moved_twice_at_once += other.moved_twice_at_once;
+        self.moved_twice += other.moved_twice;
+        self.moved_by_backup += other.moved_by_backup;
         self.begun_twice_at_once += other.begun_twice_at_once;
         self.renewed_against_roll += other.renewed_against_roll;
         self.lost += other.lost;
@@ -108,15 +111,16 @@ impl fmt::Display for Tally {
             ("writes", self.writes),
             ("answers of another version", self.foreign),
             ("receipts of an older placement", self.stale),
-            ("sessions moved twice at once", self.moved_twice_at_once),
+            ("sessions moved twice, a write failed", self.moved_twice),
+            ("sessions moved again by a backup", self.moved_by_backup),
             ("sessions begun twice at once", self.begun_twice_at_once),
             ("renewals against a roll", self.renewed_against_roll),
             ("sessions lost", self.lost),
             ("violations", self.violations),
         ];
         for (name, count) in rows {
-            writeln!(f, "{name:<36}{count:>14}")?;
+            writeln!(f, "{name:<38}{count:>12}")?;
         }
-        write!(f, "{:<36}{:>14.2}", "draws against weights, in sigmas", self.drawn.deviation())
+        write!(f, "{:<38}{:>12.2}", "draws against weights, in sigmas", self.drawn.deviation())
     }
 }

@@ -308,7 +308,7 @@ impl Request {
             0..84 => LookUpFate::Answered,
             84..93 => LookUpFate::Hedged,
             93..98 => LookUpFate::Unanswered,
-            _ => LookUpFate::Frozen(rng.random_range(1_000..60_000)),
+            _ => LookUpFate::Frozen(rng.random_range(1_000..15_000)),
         };
         let write = match rng.random_range(0..100) {
             0..85 => WriteFate::Answered,

@@ -51,6 +51,8 @@ pub(crate) struct Truth {
     from: Option<VersionCode>,
     /// Whether only a receipt says that the session is on its version.
     is_unwritten: bool,
+    /// Whether a receipt of an older placement was issued, because its write failed.
+    has_stale: bool,
 }
 
 /// How a placement comes about.
@@ -73,7 +75,7 @@ pub(crate) enum Meaning {
     Same,
     Moved,
     Stale,
-    MovedTwiceAtOnce,
+    MovedTwice,
     Unbidden,
 }
 
@@ -83,7 +85,16 @@ impl Truth {
         let Placing { token, version, placed, is_unwritten, touched, between } = *placing;
         let Some(truth) = record.iter_mut().find(|truth| truth.token == token) else {
             let revision = placed.revision;
-            record.push(Self { token, version, revision, visited: None, touched, from: None, is_unwritten });
+            record.push(Self {
+                token,
+                version,
+                revision,
+                visited: None,
+                touched,
+                from: None,
+                is_unwritten,
+                has_stale: false,
+            });
             return Meaning::Begun;
         };
         truth.touched = truth.touched.max(touched);
@@ -93,6 +104,7 @@ impl Truth {
             return Meaning::Same;
         }
         if placed.revision < truth.revision {
+            truth.has_stale |= is_unwritten;
             return Meaning::Stale;
         }
         let plan = plans.iter().find(|plan| plan.revision() == placed.revision);
@@ -102,11 +114,13 @@ impl Truth {
             is_moved && !(keeps(between.0) && keeps(between.1))
         };
         let is_bidden = leaves(truth.version);
-        // Another edge has moved the session from the same version, and one of the two writes failed.
-        let is_second = (is_unwritten || truth.is_unwritten) && truth.from.is_some_and(leaves);
+        // Another edge had another plan. It has moved the session from the same version, or kept it there, and
+        // one of the writes failed.
+        let has_failed = is_unwritten || truth.is_unwritten || truth.has_stale;
+        let is_second = has_failed && truth.from.is_some_and(leaves);
         let meaning = match (is_bidden, is_second) {
             (true, _) => Meaning::Moved,
-            (false, true) => Meaning::MovedTwiceAtOnce,
+            (false, true) => Meaning::MovedTwice,
             (false, false) => Meaning::Unbidden,
         };
         (truth.from, truth.is_unwritten) = (Some(truth.version), is_unwritten);

@@ -116,7 +116,7 @@ struct World<'a, D: ?Sized> {
     tables: Tables,
     /// Every plan that was ever in force, restored tables included.
     plans: Vec<Plan>,
-    /// When a restored table stops holding back a plan.
+    /// Whether a backup was restored, and the plan not changed since.
     is_restored: bool,
     wrong_origins: Vec<(usize, Millis, Millis)>,
     jar: Option<Receipt>,
@@ -625,7 +625,9 @@ impl<D: Design + ?Sized> World<'_, D> {
             Meaning::Begun | Meaning::Same => {}
             Meaning::Moved => self.tally.moved += 1,
             Meaning::Stale => self.tally.stale += 1,
-            Meaning::MovedTwiceAtOnce => self.tally.moved_twice_at_once += 1,
+            Meaning::MovedTwice => self.tally.moved_twice += 1,
+            // The backup does not have the plan that moved the session.
+            Meaning::Unbidden if self.is_restored => self.tally.moved_by_backup += 1,
             Meaning::Unbidden => self.violate(Claim::Sticks, || {
                 format!("token {} is on version {version} now ({placed}), and no plan moved it there", token.short())
             }),
