@@ -2,8 +2,8 @@
 //!
 //! A [`Timeline`] is one viewer with all tabs: what the viewer and the operator do, and what goes wrong on
 //! the way. It is drawn from a seed and holds every random choice. [`run`] plays it and finds the first
-//! [`Violation`] of what Stickshift claims. [`shrink()`] takes everything out of a timeline that its violation
-//! does not need. `docs/proof.md` has the claims and the figures.
+//! [`Violation`] of what must always hold. [`shrink()`] takes everything out of a timeline that its violation
+//! does not need. `docs/proof.md` has the invariants and the figures.
 
 mod article;
 mod design;
@@ -20,5 +20,5 @@ pub use design::{AsDesigned, Design, WithoutLookUps};
 pub use shrink::shrink;
 pub use tally::Tally;
 pub use timeline::{Change, Event, LookUpFate, Millis, Part, Request, Timeline, What, WriteFate};
-pub use truth::{Claim, Violation};
+pub use truth::{Invariant, Violation};
 pub use world::{Cookies, Line, run};

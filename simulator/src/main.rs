@@ -10,7 +10,7 @@ use stickshift_simulator::{
     AsDesigned, Cookies, Design, Tally, Timeline, Violation, WithoutLookUps, run, run_article, shrink,
 };
 
-/// Plays timelines of viewers, operators and faults in virtual time, and checks what Stickshift claims.
+/// Plays timelines of viewers, operators and faults in virtual time, and checks what must always hold.
 #[derive(Debug, Parser)]
 #[command(name = "stickshift-simulator", version)]
 struct Arguments {
@@ -91,7 +91,7 @@ fn on_every_core<T: Default + AddAssign + Send>(arguments: &Arguments, play: imp
     total
 }
 
-/// Searches for violations. Returns whether all claims hold.
+/// Searches for violations. Returns whether all invariants hold.
 fn search(arguments: &Arguments, design: &dyn Design, cookies: Cookies) -> bool {
     let Found { tally, violations: mut found } = on_every_core(arguments, |seed, found: &mut Found| {
         if let Some(violation) = run(&Timeline::draw(seed), design, cookies, &mut found.tally, None) {
@@ -116,12 +116,12 @@ fn search(arguments: &Arguments, design: &dyn Design, cookies: Cookies) -> bool 
     follows_weights && (found.is_empty() || cookies == Cookies::Tokens)
 }
 
-/// Plays one timeline and prints it. Returns whether all claims hold.
+/// Plays one timeline and prints it. Returns whether all invariants hold.
 fn replay(seed: u64, design: &dyn Design, cookies: Cookies) -> bool {
     let violation = print(&Timeline::draw(seed), design, cookies);
     match &violation {
         Some(violation) => println!("{violation}"),
-        None => println!("All claims hold."),
+        None => println!("All invariants hold."),
     }
     violation.is_none()
 }

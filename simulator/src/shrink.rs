@@ -5,7 +5,7 @@ use crate::timeline::{Timeline, What};
 use crate::truth::Violation;
 use crate::world::{Cookies, run};
 
-/// The shortest timeline found that violates the same claim, and its violation.
+/// The shortest timeline found that violates the same invariant, and its violation.
 pub fn shrink(
     timeline: &Timeline,
     design: &(impl Design + ?Sized),
@@ -15,7 +15,9 @@ pub fn shrink(
     let (mut shortest, mut found) = (timeline.clone(), violation);
     let try_out = |candidate: Timeline, shortest: &mut Timeline, found: &mut Violation| {
         let violation = run(&candidate, design, cookies, &mut Default::default(), None);
-        let Some(violation) = violation.filter(|violation| violation.claim == found.claim) else { return false };
+        let Some(violation) = violation.filter(|violation| violation.invariant == found.invariant) else {
+            return false;
+        };
         (*shortest, *found) = (candidate, violation);
         true
     };

@@ -1,4 +1,4 @@
-//! What Stickshift claims, and the record that the claims are checked against.
+//! What must always hold, and the record that it is checked against.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use stickshift_contract::{Placed, Placement, Plan, Token, VersionCode};
 
 use crate::timeline::Millis;
 
-/// A claim. `docs/proof.md` says what each one covers.
+/// Something that must always hold. `docs/proof.md` says what each one covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Claim {
+pub enum Invariant {
     /// A token changes its version only when a plan does not let that version keep sessions.
     Sticks,
     /// Nobody gets less than ten minutes after a visit.
@@ -25,11 +25,11 @@ pub enum Claim {
     SameCookie,
 }
 
-/// A claim that does not hold.
+/// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The claim.
-    pub claim: Claim,
+    /// What does not hold.
+    pub invariant: Invariant,
     /// When.
     pub at: Millis,
     /// What happened.
@@ -129,7 +129,7 @@ impl Truth {
     }
 }
 
-impl fmt::Display for Claim {
+impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Sticks => "sticks",
@@ -145,6 +145,6 @@ impl fmt::Display for Claim {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>8}.{:03} s  violates `{}`: {}", self.at / 1_000, self.at % 1_000, self.claim, self.what)
+        write!(f, "{:>8}.{:03} s  violates `{}`: {}", self.at / 1_000, self.at % 1_000, self.invariant, self.what)
     }
 }

@@ -1,26 +1,25 @@
 //! Plays a timeline: the real rules of edge and app, with time, network and tables simulated.
 
+mod app;
+mod checks;
+mod edge;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 
-use rand::rngs::{SmallRng, StdRng};
-use rand::{RngExt as _, SeedableRng as _};
-use stickshift_contract::{
-    BareTokens, Claim as CookieClaim, Keys, Kind, Plan, Receipt, Route, SessionCookie, Timing, Token, VersionCode,
-};
-use stickshift_edge::{
-    Answer, Considered, Decision, Incoming, Knowledge, LookUp, Request as EdgeRequest, Router, RouterConfig,
-    StoredSession,
-};
-use stickshift_session::{Change as WriteChange, Pending, Rules, Session, Step, Visit, Write, Written};
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
+use stickshift_contract::{Claim, Kind, Plan, Receipt, Route, SessionCookie, Timing, Token};
+use stickshift_edge::{Decision, Incoming, LookUp, Router, RouterConfig, StoredSession};
+use stickshift_session::{Pending, Rules, Session, Write, Written};
 
 use crate::design::Design;
-use crate::operator::{changed, code, first_plan, index};
-use crate::table::{Effect, Tables};
+use crate::operator::{changed, code, first_plan};
+use crate::table::Tables;
 use crate::tally::Tally;
-use crate::timeline::{EDGES, Event, LookUpFate, Millis, Part, Request, Timeline, VERSIONS, What, WriteFate};
-use crate::truth::{Claim, Meaning, Placing, Truth, Violation};
+use crate::timeline::{EDGES, Event, Millis, Part, Request, Timeline, What};
+use crate::truth::{Invariant, Truth, Violation};
 
 /// The Unix time at which every timeline begins, in seconds.
 const BEGIN: u64 = 1_700_000_000;
@@ -44,7 +43,7 @@ const KEYS: &str = "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba98765
 pub enum Cookies {
     /// Receipts: keys are configured.
     Receipts,
-    /// Bare tokens: no keys are configured. The claims do not hold then; they are counted.
+    /// Bare tokens: no keys are configured. The invariants do not hold then: what is lost is counted.
     Tokens,
 }
 
@@ -84,7 +83,7 @@ struct Flight {
     is_in_progress: bool,
     rng: SmallRng,
     /// What the cookie claims.
-    claim: CookieClaim,
+    claim: Claim,
     incoming: Incoming,
     edge_now: u64,
     look_up: Option<LookUp>,
@@ -197,9 +196,9 @@ impl<D: Design + ?Sized> World<'_, D> {
         }
     }
 
-    fn violate(&mut self, claim: Claim, what: impl FnOnce() -> String) {
+    fn violate(&mut self, invariant: Invariant, what: impl FnOnce() -> String) {
         if self.violation.is_none() {
-            self.violation = Some(Violation { claim, at: self.now, what: what() });
+            self.violation = Some(Violation { invariant, at: self.now, what: what() });
         }
     }
 
@@ -251,419 +250,6 @@ impl<D: Design + ?Sized> World<'_, D> {
         }
     }
 
-    /// The viewer sends a request, and the edge looks at it.
-    fn send(&mut self, request: Request) {
-        let edge = request.edge;
-        let claim = match (self.jar, self.cookies) {
-            (Some(receipt), Cookies::Receipts) => CookieClaim::Receipt(receipt),
-            (Some(receipt), Cookies::Tokens) => {
-                BareTokens::collect([receipt.token]).map_or(CookieClaim::Nothing, CookieClaim::Bare)
-            }
-            (None, _) => CookieClaim::Nothing,
-        };
-        let page = self.jar.map_or(code(0), |receipt| receipt.version);
-        let asset = request.is_asset.then_some(page);
-        let incoming = Incoming { asset, claim, kind: request.kind, is_bot: false };
-        let edge_now = clock(self.now, self.timeline.edge_clocks[edge]);
-        if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) && self.cookies == Cookies::Receipts {
-            self.compare_with_signed(claim, edge_now, request.dice);
-        }
-        self.tally.requests += 1;
-        if let Some(age) = request.plan_age {
-            self.read_in_background(edge, self.now.saturating_sub(age));
-        }
-        let flight = Flight {
-            request,
-            began: self.now,
-            is_in_progress: self.jar.is_some_and(|receipt| self.is_in_progress(receipt.token, self.now)),
-            rng: SmallRng::seed_from_u64(request.dice),
-            claim,
-            incoming: self.design.incoming(incoming),
-            edge_now,
-            look_up: None,
-            has_answer: false,
-            decision: None,
-            revision: None,
-            app: (0, 0),
-            app_now: 0,
-            pending: None,
-            written: Written::Failed,
-            writes: 0,
-            is_unwritten: false,
-            session: Session::Absent,
-        };
-        let considered = self.edges[edge].router.consider(flight.incoming, edge_now);
-        let considered = self.design.considered(&self.edges[edge].router, &flight.incoming, considered, edge_now);
-        self.flights.push(flight);
-        self.considered(self.flights.len() - 1, considered);
-    }
-
-    /// Another viewer's request makes an edge read the plan.
-    fn read_in_background(&mut self, edge: usize, at: Millis) {
-        let Edge { router, read_at, .. } = &mut self.edges[edge];
-        if read_at.is_some_and(|read_at| at <= read_at) || self.tables.is_away(Part::Replica(edge), at) {
-            return;
-        }
-        if let Some(plan) = self.tables.plan_at(edge, at) {
-            router.adopt(plan.clone(), clock(at, self.timeline.edge_clocks[edge]));
-            *read_at = Some(at);
-        }
-    }
-
-    fn considered(&mut self, number: usize, considered: Considered) {
-        match considered {
-            Considered::Ready(knowledge) => self.decide(number, &knowledge),
-            Considered::Needs(look_up) => {
-                self.tally.session_look_ups += u64::from(!look_up.tokens.is_empty());
-                self.tally.plan_reads += u64::from(look_up.is_plan_wanted);
-                let flight = &mut self.flights[number];
-                flight.look_up = Some(look_up);
-                let takes = match flight.request.look_up {
-                    LookUpFate::Answered => flight.rng.random_range(3..60),
-                    LookUpFate::Hedged => flight.rng.random_range(60..LOOK_UP_DEADLINE),
-                    LookUpFate::Unanswered => LOOK_UP_DEADLINE,
-                    LookUpFate::Frozen(lasts) => lasts,
-                };
-                self.schedule(self.now + takes, Job::LookedUp(number));
-            }
-        }
-    }
-
-    /// The answer of a look-up is there, or the deadline has passed.
-    fn looked_up(&mut self, number: usize) {
-        let flight = &mut self.flights[number];
-        let Some(look_up) = flight.look_up.take() else { return };
-        let edge = flight.request.edge;
-        let (asked, replica) = match flight.request.look_up {
-            // The answer came before the freeze.
-            LookUpFate::Frozen(lasts) => (self.now - lasts, Some(edge)),
-            LookUpFate::Answered => (self.now, Some(edge)),
-            LookUpFate::Hedged => (self.now, Some((edge + 1) % EDGES)),
-            LookUpFate::Unanswered => (self.now, None),
-        };
-        let replica = replica.filter(|&replica| !self.tables.is_away(Part::Replica(replica), asked));
-        // Where the nearest replica is away, the second nearest one answers.
-        let next = (edge + 1) % EDGES;
-        let is_hedged = flight.request.look_up == LookUpFate::Answered;
-        let replica =
-            replica.or_else(|| (is_hedged && !self.tables.is_away(Part::Replica(next), asked)).then_some(next));
-        let answer = match replica {
-            Some(replica) => Answer {
-                session: look_up
-                    .tokens
-                    .iter()
-                    .find_map(|&token| self.tables.item_at(replica, token, asked))
-                    .map_or(StoredSession::Absent, |item| StoredSession::Found(item.clone())),
-                plan: look_up.is_plan_wanted.then(|| self.tables.plan_at(replica, asked).cloned()).flatten(),
-            },
-            None => Answer { session: StoredSession::Unanswered, plan: None },
-        };
-        let answer = self.design.answer(&flight.incoming, answer);
-        let (edge_now, incoming) = (flight.edge_now, flight.incoming);
-        if !look_up.tokens.is_empty() && answer.session != StoredSession::Unanswered {
-            flight.has_answer = true;
-        }
-        let Edge { router, read_at, well_since } = &mut self.edges[edge];
-        if look_up.is_plan_wanted {
-            match &answer.plan {
-                Some(plan) if !self.design.ignores_lower_revisions() => {
-                    let plan = plan.clone();
-                    *router = self::router(self.design, &self.plans[0]);
-                    router.adopt(plan, edge_now);
-                }
-                Some(_) => *read_at = (*read_at).max(Some(asked)),
-                None => *well_since = self.now + PAUSE_AFTER_FAILURE,
-            }
-        }
-        if let (Some(lines), session) = (&mut self.lines, &answer.session) {
-            let text = format!("  edge {edge} reads {}", read_in_words(&look_up, session, answer.plan.as_ref()));
-            lines.push(Line { at: self.now, text });
-        }
-        let considered = router.learn(look_up, answer, edge_now, 0);
-        let considered = self.design.considered(&self.edges[edge].router, &incoming, considered, edge_now);
-        self.considered(number, considered);
-    }
-
-    fn decide(&mut self, number: usize, knowledge: &Knowledge) {
-        let flight = &mut self.flights[number];
-        let edge = &self.edges[flight.request.edge];
-        let revision = knowledge.plan_revision();
-        let plan = revision.and_then(|revision| self.plans.iter().find(|plan| plan.revision() == revision));
-        let decision = edge.router.decide(knowledge, flight.edge_now, &mut flight.rng);
-        let decision = self.design.decision(&flight.incoming, decision, plan, &mut flight.rng);
-        flight.decision = Some(decision);
-        flight.revision = revision.filter(|_| decision.route.is_placement());
-        if let (Route::Roll, Some(plan)) = (decision.route, plan) {
-            self.tally.drawn.note(plan, code(1), decision.version);
-        }
-        let (began, request, has_answer) = (flight.began, flight.request, flight.has_answer);
-        let well_since = edge.well_since;
-        // Requests for a version with a wrong origin arrive at the next one.
-        let wanted = index(decision.version);
-        let is_wrong =
-            |&(version, from, until): &(usize, Millis, Millis)| version == wanted && (from..until).contains(&self.now);
-        let version = if self.wrong_origins.iter().any(is_wrong) { (wanted + 1) % VERSIONS } else { wanted };
-        flight.app = (version, request.instance);
-        let takes = if flight.rng.random_bool(0.97) {
-            flight.rng.random_range(3..80)
-        } else {
-            flight.rng.random_range(80..8_000)
-        };
-        self.say(|| {
-            let by = revision.map_or_else(|| "its bundle".to_owned(), |revision| format!("plan {revision}"));
-            format!("  edge {} decides by {by}: version {}, {}", request.edge, decision.version, decision.route)
-        });
-        self.schedule(self.now + takes, Job::AtApp(number));
-        self.check_decision(number, began, well_since, has_answer, decision);
-    }
-
-    fn check_decision(
-        &mut self,
-        number: usize,
-        began: Millis,
-        well_since: Millis,
-        has_answer: bool,
-        decision: Decision,
-    ) {
-        let flight = &self.flights[number];
-        let Decision { version, route, .. } = decision;
-        let is_in_progress = flight.is_in_progress;
-        let is_frozen = matches!(flight.request.look_up, LookUpFate::Frozen(_));
-        if !self.is_restored && !is_frozen {
-            // The first plan of those that withdraw the version without a break up to now.
-            let withdraws = |plan: &&Plan| {
-                plan.versions()
-                    .get(&version)
-                    .is_none_or(|planned| planned.state == stickshift_contract::State::Withdrawn)
-            };
-            let since = self.plans.iter().rev().take_while(withdraws).last().map(Plan::revision);
-            if let Some(revision) = since {
-                let known = self.tables.is_known_everywhere_since(revision);
-                if began >= known.max(well_since).saturating_add(PROPAGATION_BOUND) {
-                    self.violate(Claim::Withdrawn, || {
-                        format!(
-                            "version {version} serves ({route}), {} s after it was withdrawn everywhere",
-                            (began - known) / 1_000
-                        )
-                    });
-                }
-            }
-        }
-        let Some(truth) = self.claimed(number) else { return };
-        let (token, touched) = (truth.token, truth.touched);
-        self.tally.in_session += u64::from(is_in_progress);
-        let is_dropped = match self.flights[number].request.kind {
-            Kind::Document => route == Route::Roll,
-            Kind::Visit => route == Route::Stray,
-            Kind::Rest => false,
-        };
-        if is_in_progress && is_dropped && self.cookies == Cookies::Receipts {
-            self.violate(Claim::TenMinutes, || {
-                format!("the edge finds no session: {route}, with token {}", token.short())
-            });
-        }
-        // The lifetime, by the clocks that differ most.
-        let timing = Timing::default();
-        let most = timing.lifetime_seconds() + 2 * timing.clock_allowance_seconds;
-        if has_answer && is_of_session(route) && clock(began, 0) > touched + most {
-            self.violate(Claim::Ends, || {
-                format!(
-                    "token {} goes on ({route}), {} s after its last visit",
-                    token.short(),
-                    clock(began, 0) - touched
-                )
-            });
-        }
-    }
-
-    /// Whether a session was in progress at a time: the viewer has visited it in the ten minutes before.
-    fn is_in_progress(&self, token: Token, at: Millis) -> bool {
-        let truth = self.record.iter().find(|truth| truth.token == token);
-        truth.and_then(|truth| truth.visited).is_some_and(|visited| at < visited + SESSION)
-    }
-
-    /// The record of the session that a request claims.
-    fn claimed(&self, number: usize) -> Option<&Truth> {
-        let token = claimed_token(&self.flights[number].claim)?;
-        self.record.iter().find(|truth| truth.token == token)
-    }
-
-    /// A request arrives at the app.
-    fn at_app(&mut self, number: usize) {
-        let flight = &mut self.flights[number];
-        let Some(decision) = flight.decision else { return };
-        let (version, instance) = flight.app;
-        flight.app_now = clock(self.now, self.timeline.app_clocks[version][instance]);
-        let kind = flight.request.kind;
-        let visit = Visit {
-            claim: flight.claim,
-            kind,
-            route: Some(decision.route),
-            chosen: Some(decision.version),
-            revision: flight.revision,
-            from: decision.from,
-        };
-        let visit = self.design.visit(visit);
-        let mut rng = StdRng::seed_from_u64(flight.request.dice);
-        let step = rules(version, self.cookies).enter(&visit, flight.app_now, &mut rng);
-        if matches!(step, Step::Write(_))
-            && (kind == Kind::Rest || decision.route == Route::Stray)
-            && visit.route == Some(decision.route)
-        {
-            self.violate(Claim::NoWrite, || format!("version {} writes on {}", version + 1, decision.route));
-        }
-        self.step(number, step);
-    }
-
-    /// Goes on after the session rules have answered.
-    fn step(&mut self, number: usize, step: Step) {
-        let flight = &mut self.flights[number];
-        match step {
-            Step::Write(pending) => {
-                flight.pending = Some(*pending);
-                let takes = flight.rng.random_range(2..120);
-                self.schedule(self.now + takes, Job::AtTable(number));
-            }
-            Step::Done(Session::New(receipt)) if !flight.request.fails => {
-                // It is written when the status of the answer is known.
-                flight.pending = Some(rules(flight.app.0, self.cookies).begin(receipt));
-                let takes = flight.rng.random_range(5..300);
-                self.schedule(self.now + takes, Job::AtTable(number));
-            }
-            Step::Done(session) => {
-                flight.session = if matches!(session, Session::New(_)) { Session::Absent } else { session };
-                let takes = flight.rng.random_range(5..300);
-                self.issue(number);
-                self.schedule(self.now + takes, Job::AtViewer(number));
-            }
-        }
-    }
-
-    /// A write arrives at the table.
-    fn at_table(&mut self, number: usize) {
-        let flight = &mut self.flights[number];
-        let Some(pending) = flight.pending else { return };
-        // Only the first write of a request has a fate of its own.
-        let fate = if flight.writes == 0 { flight.request.write } else { WriteFate::Answered };
-        flight.writes += 1;
-        self.tally.writes += 1;
-        let is_away = self.tables.is_away(Part::Home, self.now);
-        let (written, takes) = match fate {
-            _ if is_away => (Written::Failed, WRITE_TIMEOUT),
-            WriteFate::Throttled => (Written::Failed, 100),
-            WriteFate::Answered => (self.write(&pending.write), 20),
-            WriteFate::AnswerLost => {
-                self.write(&pending.write);
-                (Written::Failed, WRITE_TIMEOUT)
-            }
-            WriteFate::Late(by) => {
-                self.late.push(pending.write);
-                self.schedule(self.now + WRITE_TIMEOUT + by, Job::Arrived(self.late.len() - 1));
-                (Written::Failed, WRITE_TIMEOUT)
-            }
-            WriteFate::Repeated(by) => {
-                self.late.push(pending.write);
-                self.schedule(self.now + by, Job::Arrived(self.late.len() - 1));
-                (self.write(&pending.write), 20)
-            }
-        };
-        if written == Written::Failed {
-            self.say(|| "  a write fails".to_owned());
-        }
-        self.flights[number].written = written;
-        self.schedule(self.now + takes, Job::Answered(number));
-    }
-
-    /// The table takes a write.
-    fn write(&mut self, write: &Write) -> Written {
-        let Effect { written, accepted } = self.tables.write(self.design, write, self.now, &mut self.rng);
-        let Write { claimed, guard, change, .. } = write;
-        let receipt = claimed.receipt;
-        self.say(|| {
-            let token = receipt.token.short();
-            match &written {
-                Written::Done { placed, .. } => {
-                    format!("  the table takes {guard:?} of {token} by version {}: {placed}", receipt.version)
-                }
-                Written::Refused(stored) => format!(
-                    "  the table refuses {guard:?} of {token} by version {}: it has {stored:?}",
-                    receipt.version
-                ),
-                Written::Failed => String::new(),
-            }
-        });
-        let Some((before, after)) = accepted else { return written };
-        if let Some(before) = before {
-            let now = clock(self.now, 0);
-            let is_undone =
-                *change == WriteChange::Put || (before.is_live(now + 60) && after.revision < before.revision);
-            if is_undone {
-                self.violate(Claim::Kept, || format!("{guard:?} by version {} replaces {before:?}", receipt.version));
-            }
-        }
-        if let (Some(version), true) = (after.version, *change != WriteChange::Extend) {
-            self.place(receipt.token, version, after.placed(), false, after.touched);
-        } else if let Some(truth) = self.record.iter_mut().find(|truth| truth.token == receipt.token) {
-            truth.touched = truth.touched.max(after.touched);
-        }
-        written
-    }
-
-    /// Takes a placement into the record.
-    fn place(
-        &mut self,
-        token: Token,
-        version: VersionCode,
-        placed: stickshift_contract::Placed,
-        is_unwritten: bool,
-        touched: u64,
-    ) {
-        // The edge decided up to a minute ago, by a clock of its own.
-        let between = (clock(self.now, 0).saturating_sub(90), clock(self.now, 0) + 30);
-        let placing = Placing { token, version, placed, is_unwritten, touched, between };
-        match Truth::place(&mut self.record, &placing, &self.plans) {
-            Meaning::Begun | Meaning::Same => {}
-            Meaning::Moved => self.tally.moved += 1,
-            Meaning::Stale => self.tally.stale += 1,
-            Meaning::MovedTwice => self.tally.moved_twice += 1,
-            // The backup does not have the plan that moved the session.
-            Meaning::Unbidden if self.is_restored => self.tally.moved_by_backup += 1,
-            Meaning::Unbidden => self.violate(Claim::Sticks, || {
-                format!("token {} is on version {version} now ({placed}), and no plan moved it there", token.short())
-            }),
-        }
-    }
-
-    /// The app has the answer to a write.
-    fn answered(&mut self, number: usize) {
-        let flight = &mut self.flights[number];
-        let Some(pending) = flight.pending.take() else { return };
-        let written = std::mem::replace(&mut flight.written, Written::Failed);
-        flight.is_unwritten = written == Written::Failed;
-        let mut rng = StdRng::seed_from_u64(flight.request.dice ^ 1);
-        let step = rules(flight.app.0, self.cookies).resume(pending, written, &mut rng);
-        self.step(number, step);
-    }
-
-    /// The app has decided what the session is, and issues a receipt if there is a new one.
-    fn issue(&mut self, number: usize) {
-        let flight = &self.flights[number];
-        let (session, is_unwritten, is_lost) = (flight.session, flight.is_unwritten, flight.request.is_lost);
-        let is_dropped = flight.is_in_progress
-            && flight.request.kind != Kind::Rest
-            && session == Session::Absent
-            && !flight.request.fails
-            && flight.decision.is_some_and(|decision| is_of_session(decision.route));
-        self.say(|| format!("  the app's answer: {session:?}"));
-        if is_dropped && self.cookies == Cookies::Receipts {
-            self.violate(Claim::TenMinutes, || "the app finds no session".to_owned());
-        }
-        // The table has every other placement already.
-        if let (Session::Here { receipt, is_new: true }, true, false) = (session, is_unwritten, is_lost) {
-            self.place(receipt.token, receipt.version, receipt.placed, is_unwritten, receipt.touched);
-        }
-    }
-
     /// The answer arrives at the viewer.
     fn at_viewer(&mut self, number: usize) {
         let flight = &self.flights[number];
@@ -702,7 +288,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             if claimed == Some(jar.token) && is_in_progress {
                 self.tally.lost += 1;
                 if self.cookies == Cookies::Receipts {
-                    self.violate(Claim::TenMinutes, || {
+                    self.violate(Invariant::TenMinutes, || {
                         format!("session {} takes the place of {}", receipt.token.short(), jar.token.short())
                     });
                 }
@@ -717,23 +303,6 @@ impl<D: Design + ?Sized> World<'_, D> {
         self.tally.begun += u64::from(is_first && receipt.started == receipt.touched);
         self.jar = Some(receipt);
     }
-
-    /// Edge and app must read the same in the signed cookie as in the claim that the simulator passes.
-    fn compare_with_signed(&mut self, claim: CookieClaim, edge_now: u64, dice: u64) {
-        let keys = Keys::parse(KEYS).expect("two keys");
-        let old = Keys::parse(KEYS.rsplit(',').next().unwrap_or_default()).expect("a key");
-        let mut request = EdgeRequest { method: "GET".to_owned(), uri: "/".to_owned(), ..EdgeRequest::default() };
-        if let CookieClaim::Receipt(receipt) = claim {
-            let signs = if dice.is_multiple_of(2) { &keys } else { &old };
-            request.headers.set("Cookie", format!("a=b; sessiontoken={}", signs.sign(&receipt)));
-        }
-        let cookie = SessionCookie::new(Some(keys));
-        let read = Incoming::read(&request, &cookie, edge_now).claim;
-        let by_app = cookie.read(request.headers.values("cookie").map(str::as_bytes), edge_now, false);
-        if read != claim || by_app != claim {
-            self.violate(Claim::SameCookie, || format!("{claim:?} is read as {read:?} and {by_app:?}"));
-        }
-    }
 }
 
 fn rules(version: usize, cookies: Cookies) -> Rules {
@@ -745,11 +314,11 @@ fn is_of_session(route: Route) -> bool {
     matches!(route, Route::Receipt | Route::Record | Route::Hint | Route::Moved)
 }
 
-fn claimed_token(claim: &CookieClaim) -> Option<Token> {
+fn claimed_token(claim: &Claim) -> Option<Token> {
     match claim {
-        CookieClaim::Receipt(receipt) => Some(receipt.token),
-        CookieClaim::Bare(tokens) => tokens.iter().next(),
-        CookieClaim::Nothing => None,
+        Claim::Receipt(receipt) => Some(receipt.token),
+        Claim::Bare(tokens) => tokens.iter().next(),
+        Claim::Nothing => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules without one of their safeguards.
 
 use rand::rngs::SmallRng;
-use stickshift_contract::{Claim as CookieClaim, Kind, Plan, PlannedVersion, Receipt, Route, SessionItem, VersionCode};
+use stickshift_contract::{Claim, Kind, Plan, PlannedVersion, Receipt, Route, SessionItem, VersionCode};
 use stickshift_edge::{Answer, Considered, Decision, Incoming, Router, StoredSession};
 use stickshift_session::{Claimed, Guard, Visit};
 use stickshift_simulator::Design;
@@ -22,8 +22,8 @@ fn with_item(answer: Answer, change: impl FnOnce(SessionItem) -> SessionItem) ->
 
 fn receipt(incoming: &Incoming) -> Option<Receipt> {
     match incoming.claim {
-        CookieClaim::Receipt(receipt) => Some(receipt),
-        CookieClaim::Bare(_) | CookieClaim::Nothing => None,
+        Claim::Receipt(receipt) => Some(receipt),
+        Claim::Bare(_) | Claim::Nothing => None,
     }
 }
 
@@ -96,7 +96,7 @@ impl Design for WithoutLaterPlans {
     fn incoming(&self, incoming: Incoming) -> Incoming {
         let Some(mut receipt) = receipt(&incoming) else { return incoming };
         receipt.placed.revision = 0;
-        Incoming { claim: CookieClaim::Receipt(receipt), ..incoming }
+        Incoming { claim: Claim::Receipt(receipt), ..incoming }
     }
 
     fn answer(&self, _: &Incoming, answer: Answer) -> Answer {

@@ -1,0 +1,82 @@
+//! What must hold when the edge has decided.
+
+use stickshift_contract::{Kind, Plan, Route, Timing, Token};
+use stickshift_edge::Decision;
+
+use super::{Cookies, PROPAGATION_BOUND, SESSION, World, claimed_token, clock, is_of_session};
+use crate::design::Design;
+use crate::timeline::{LookUpFate, Millis};
+use crate::truth::{Invariant, Truth};
+
+impl<D: Design + ?Sized> World<'_, D> {
+    pub(super) fn check_decision(
+        &mut self,
+        number: usize,
+        began: Millis,
+        well_since: Millis,
+        has_answer: bool,
+        decision: Decision,
+    ) {
+        let flight = &self.flights[number];
+        let Decision { version, route, .. } = decision;
+        let is_in_progress = flight.is_in_progress;
+        let is_frozen = matches!(flight.request.look_up, LookUpFate::Frozen(_));
+        if !self.is_restored && !is_frozen {
+            // The first plan of those that withdraw the version without a break up to now.
+            let withdraws = |plan: &&Plan| {
+                plan.versions()
+                    .get(&version)
+                    .is_none_or(|planned| planned.state == stickshift_contract::State::Withdrawn)
+            };
+            let since = self.plans.iter().rev().take_while(withdraws).last().map(Plan::revision);
+            if let Some(revision) = since {
+                let known = self.tables.is_known_everywhere_since(revision);
+                if began >= known.max(well_since).saturating_add(PROPAGATION_BOUND) {
+                    self.violate(Invariant::Withdrawn, || {
+                        format!(
+                            "version {version} serves ({route}), {} s after it was withdrawn everywhere",
+                            (began - known) / 1_000
+                        )
+                    });
+                }
+            }
+        }
+        let Some(truth) = self.claimed(number) else { return };
+        let (token, touched) = (truth.token, truth.touched);
+        self.tally.in_session += u64::from(is_in_progress);
+        let is_dropped = match self.flights[number].request.kind {
+            Kind::Document => route == Route::Roll,
+            Kind::Visit => route == Route::Stray,
+            Kind::Rest => false,
+        };
+        if is_in_progress && is_dropped && self.cookies == Cookies::Receipts {
+            self.violate(Invariant::TenMinutes, || {
+                format!("the edge finds no session: {route}, with token {}", token.short())
+            });
+        }
+        // The lifetime, by the clocks that differ most.
+        let timing = Timing::default();
+        let most = timing.lifetime_seconds() + 2 * timing.clock_allowance_seconds;
+        if has_answer && is_of_session(route) && clock(began, 0) > touched + most {
+            self.violate(Invariant::Ends, || {
+                format!(
+                    "token {} goes on ({route}), {} s after its last visit",
+                    token.short(),
+                    clock(began, 0) - touched
+                )
+            });
+        }
+    }
+
+    /// Whether a session was in progress at a time: the viewer has visited it in the ten minutes before.
+    pub(super) fn is_in_progress(&self, token: Token, at: Millis) -> bool {
+        let truth = self.record.iter().find(|truth| truth.token == token);
+        truth.and_then(|truth| truth.visited).is_some_and(|visited| at < visited + SESSION)
+    }
+
+    /// The record of the session that a request claims.
+    pub(super) fn claimed(&self, number: usize) -> Option<&Truth> {
+        let token = claimed_token(&self.flights[number].claim)?;
+        self.record.iter().find(|truth| truth.token == token)
+    }
+}

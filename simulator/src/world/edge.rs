@@ -1,0 +1,201 @@
+//! A request at the edge: what it claims, the look-ups, the decision.
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use stickshift_contract::{BareTokens, Claim, Keys, Route, SessionCookie};
+use stickshift_edge::{Answer, Considered, Incoming, Knowledge, Request as EdgeRequest, StoredSession};
+use stickshift_session::{Session, Written};
+
+use super::{
+    Cookies, Edge, Flight, Job, KEYS, LOOK_UP_DEADLINE, Line, PAUSE_AFTER_FAILURE, SIGNED_ONE_IN, World, clock,
+    read_in_words, router,
+};
+use crate::design::Design;
+use crate::operator::{code, index};
+use crate::timeline::{EDGES, LookUpFate, Millis, Part, Request, VERSIONS};
+use crate::truth::Invariant;
+
+impl<D: Design + ?Sized> World<'_, D> {
+    /// The viewer sends a request, and the edge looks at it.
+    pub(super) fn send(&mut self, request: Request) {
+        let edge = request.edge;
+        let claim = match (self.jar, self.cookies) {
+            (Some(receipt), Cookies::Receipts) => Claim::Receipt(receipt),
+            (Some(receipt), Cookies::Tokens) => {
+                BareTokens::collect([receipt.token]).map_or(Claim::Nothing, Claim::Bare)
+            }
+            (None, _) => Claim::Nothing,
+        };
+        let page = self.jar.map_or(code(0), |receipt| receipt.version);
+        let asset = request.is_asset.then_some(page);
+        let incoming = Incoming { asset, claim, kind: request.kind, is_bot: false };
+        let edge_now = clock(self.now, self.timeline.edge_clocks[edge]);
+        if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) && self.cookies == Cookies::Receipts {
+            self.compare_with_signed(claim, edge_now, request.dice);
+        }
+        self.tally.requests += 1;
+        if let Some(age) = request.plan_age {
+            self.read_in_background(edge, self.now.saturating_sub(age));
+        }
+        let flight = Flight {
+            request,
+            began: self.now,
+            is_in_progress: self.jar.is_some_and(|receipt| self.is_in_progress(receipt.token, self.now)),
+            rng: SmallRng::seed_from_u64(request.dice),
+            claim,
+            incoming: self.design.incoming(incoming),
+            edge_now,
+            look_up: None,
+            has_answer: false,
+            decision: None,
+            revision: None,
+            app: (0, 0),
+            app_now: 0,
+            pending: None,
+            written: Written::Failed,
+            writes: 0,
+            is_unwritten: false,
+            session: Session::Absent,
+        };
+        let considered = self.edges[edge].router.consider(flight.incoming, edge_now);
+        let considered = self.design.considered(&self.edges[edge].router, &flight.incoming, considered, edge_now);
+        self.flights.push(flight);
+        self.considered(self.flights.len() - 1, considered);
+    }
+
+    /// Another viewer's request makes an edge read the plan.
+    pub(super) fn read_in_background(&mut self, edge: usize, at: Millis) {
+        let Edge { router, read_at, .. } = &mut self.edges[edge];
+        if read_at.is_some_and(|read_at| at <= read_at) || self.tables.is_away(Part::Replica(edge), at) {
+            return;
+        }
+        if let Some(plan) = self.tables.plan_at(edge, at) {
+            router.adopt(plan.clone(), clock(at, self.timeline.edge_clocks[edge]));
+            *read_at = Some(at);
+        }
+    }
+
+    pub(super) fn considered(&mut self, number: usize, considered: Considered) {
+        match considered {
+            Considered::Ready(knowledge) => self.decide(number, &knowledge),
+            Considered::Needs(look_up) => {
+                self.tally.session_look_ups += u64::from(!look_up.tokens.is_empty());
+                self.tally.plan_reads += u64::from(look_up.is_plan_wanted);
+                let flight = &mut self.flights[number];
+                flight.look_up = Some(look_up);
+                let takes = match flight.request.look_up {
+                    LookUpFate::Answered => flight.rng.random_range(3..60),
+                    LookUpFate::Hedged => flight.rng.random_range(60..LOOK_UP_DEADLINE),
+                    LookUpFate::Unanswered => LOOK_UP_DEADLINE,
+                    LookUpFate::Frozen(lasts) => lasts,
+                };
+                self.schedule(self.now + takes, Job::LookedUp(number));
+            }
+        }
+    }
+
+    /// The answer of a look-up is there, or the deadline has passed.
+    pub(super) fn looked_up(&mut self, number: usize) {
+        let flight = &mut self.flights[number];
+        let Some(look_up) = flight.look_up.take() else { return };
+        let edge = flight.request.edge;
+        let (asked, replica) = match flight.request.look_up {
+            // The answer came before the freeze.
+            LookUpFate::Frozen(lasts) => (self.now - lasts, Some(edge)),
+            LookUpFate::Answered => (self.now, Some(edge)),
+            LookUpFate::Hedged => (self.now, Some((edge + 1) % EDGES)),
+            LookUpFate::Unanswered => (self.now, None),
+        };
+        let replica = replica.filter(|&replica| !self.tables.is_away(Part::Replica(replica), asked));
+        // Where the nearest replica is away, the second nearest one answers.
+        let next = (edge + 1) % EDGES;
+        let is_hedged = flight.request.look_up == LookUpFate::Answered;
+        let replica =
+            replica.or_else(|| (is_hedged && !self.tables.is_away(Part::Replica(next), asked)).then_some(next));
+        let answer = match replica {
+            Some(replica) => Answer {
+                session: look_up
+                    .tokens
+                    .iter()
+                    .find_map(|&token| self.tables.item_at(replica, token, asked))
+                    .map_or(StoredSession::Absent, |item| StoredSession::Found(item.clone())),
+                plan: look_up.is_plan_wanted.then(|| self.tables.plan_at(replica, asked).cloned()).flatten(),
+            },
+            None => Answer { session: StoredSession::Unanswered, plan: None },
+        };
+        let answer = self.design.answer(&flight.incoming, answer);
+        let (edge_now, incoming) = (flight.edge_now, flight.incoming);
+        if !look_up.tokens.is_empty() && answer.session != StoredSession::Unanswered {
+            flight.has_answer = true;
+        }
+        let Edge { router, read_at, well_since } = &mut self.edges[edge];
+        if look_up.is_plan_wanted {
+            match &answer.plan {
+                Some(plan) if !self.design.ignores_lower_revisions() => {
+                    let plan = plan.clone();
+                    *router = self::router(self.design, &self.plans[0]);
+                    router.adopt(plan, edge_now);
+                }
+                Some(_) => *read_at = (*read_at).max(Some(asked)),
+                None => *well_since = self.now + PAUSE_AFTER_FAILURE,
+            }
+        }
+        if let (Some(lines), session) = (&mut self.lines, &answer.session) {
+            let text = format!("  edge {edge} reads {}", read_in_words(&look_up, session, answer.plan.as_ref()));
+            lines.push(Line { at: self.now, text });
+        }
+        let considered = router.learn(look_up, answer, edge_now, 0);
+        let considered = self.design.considered(&self.edges[edge].router, &incoming, considered, edge_now);
+        self.considered(number, considered);
+    }
+
+    pub(super) fn decide(&mut self, number: usize, knowledge: &Knowledge) {
+        let flight = &mut self.flights[number];
+        let edge = &self.edges[flight.request.edge];
+        let revision = knowledge.plan_revision();
+        let plan = revision.and_then(|revision| self.plans.iter().find(|plan| plan.revision() == revision));
+        let decision = edge.router.decide(knowledge, flight.edge_now, &mut flight.rng);
+        let decision = self.design.decision(&flight.incoming, decision, plan, &mut flight.rng);
+        flight.decision = Some(decision);
+        flight.revision = revision.filter(|_| decision.route.is_placement());
+        if let (Route::Roll, Some(plan)) = (decision.route, plan) {
+            self.tally.drawn.note(plan, code(1), decision.version);
+        }
+        let (began, request, has_answer) = (flight.began, flight.request, flight.has_answer);
+        let well_since = edge.well_since;
+        // Requests for a version with a wrong origin arrive at the next one.
+        let wanted = index(decision.version);
+        let is_wrong =
+            |&(version, from, until): &(usize, Millis, Millis)| version == wanted && (from..until).contains(&self.now);
+        let version = if self.wrong_origins.iter().any(is_wrong) { (wanted + 1) % VERSIONS } else { wanted };
+        flight.app = (version, request.instance);
+        let takes = if flight.rng.random_bool(0.97) {
+            flight.rng.random_range(3..80)
+        } else {
+            flight.rng.random_range(80..8_000)
+        };
+        self.say(|| {
+            let by = revision.map_or_else(|| "its bundle".to_owned(), |revision| format!("plan {revision}"));
+            format!("  edge {} decides by {by}: version {}, {}", request.edge, decision.version, decision.route)
+        });
+        self.schedule(self.now + takes, Job::AtApp(number));
+        self.check_decision(number, began, well_since, has_answer, decision);
+    }
+
+    /// Edge and app must read the same in the signed cookie as in the claim that the simulator passes.
+    pub(super) fn compare_with_signed(&mut self, claim: Claim, edge_now: u64, dice: u64) {
+        let keys = Keys::parse(KEYS).expect("two keys");
+        let old = Keys::parse(KEYS.rsplit(',').next().unwrap_or_default()).expect("a key");
+        let mut request = EdgeRequest { method: "GET".to_owned(), uri: "/".to_owned(), ..EdgeRequest::default() };
+        if let Claim::Receipt(receipt) = claim {
+            let signs = if dice.is_multiple_of(2) { &keys } else { &old };
+            request.headers.set("Cookie", format!("a=b; sessiontoken={}", signs.sign(&receipt)));
+        }
+        let cookie = SessionCookie::new(Some(keys));
+        let read = Incoming::read(&request, &cookie, edge_now).claim;
+        let by_app = cookie.read(request.headers.values("cookie").map(str::as_bytes), edge_now, false);
+        if read != claim || by_app != claim {
+            self.violate(Invariant::SameCookie, || format!("{claim:?} is read as {read:?} and {by_app:?}"));
+        }
+    }
+}
