@@ -35,10 +35,10 @@ export async function handler(event) {
 }
 
 // The part of a request that the router reads.
-function read({ method, uri, querystring, headers: all = {}, origin }) {
+function read({ method, uri, headers: all = {}, origin }) {
   const headers = {};
   for (const name of names) if (all[name]) headers[name] = all[name];
-  return { method, uri, querystring, headers, origin };
+  return { method, uri, headers, origin };
 }
 
 // Sets headers, and removes what a viewer wrote into headers that only the router may send to the app.

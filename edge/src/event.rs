@@ -54,6 +54,9 @@ pub struct Header {
     pub key: Option<String>,
     /// The value.
     pub value: String,
+    /// Fields that this code does not know.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// An origin. CloudFront's own has exactly one of `custom` and `s3`.
@@ -108,7 +111,7 @@ impl Headers {
 
     /// Adds a line to a header.
     pub fn append(&mut self, key: &str, value: String) {
-        let header = Header { key: Some(key.to_owned()), value };
+        let header = Header { key: Some(key.to_owned()), value, other: Map::new() };
         self.0.entry(key.to_ascii_lowercase()).or_default().push(header);
     }
 

@@ -20,7 +20,7 @@ fn keys() -> Keys {
     Keys::parse(KEY).expect("the key is long enough")
 }
 
-/// The request of an event: it is refused, or it is routed to an origin of the plan.
+/// The request of an event: it is refused, or it needs a look-up, or it is routed to an origin of the plan.
 pub fn event(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(mut request) = Request::parse(text) else { return };
@@ -32,7 +32,9 @@ pub fn event(data: &[u8]) {
         let origin = plan.origin(decision.version).expect("a decision names a version of the plan");
         assert_eq!(request.headers.values("host").collect::<Vec<_>>(), [origin.domain.as_str()]);
         assert_eq!(request.headers.values("x-stickshift-version").collect::<Vec<_>>(), [decision.version.as_str()]);
-        serde_json::to_string(&request.changes()).expect("changes are JSON");
+        let changes = serde_json::to_value(request.changes()).expect("changes are JSON");
+        assert_eq!(changes["origin"]["custom"]["domainName"], origin.domain.as_str());
+        assert!(changes["origin"].get("s3").is_none());
     }
 }
 
@@ -66,7 +68,7 @@ pub fn plan(data: &[u8]) {
     assert!(plan.origin(plan.pick_again(&token)).is_some());
 }
 
-/// The function's configuration: it is refused with a message of one line, or it says what it sets.
+/// The function's configuration: it is refused with a message, or it says what it sets.
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let message = match FunctionConfig::parse(text) {

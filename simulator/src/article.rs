@@ -144,7 +144,7 @@ impl std::fmt::Display for ArticleTally {
             ("changes of the version", self.changed),
             ("  because the version was drawn again", self.drawn_again),
             ("  because the item was overwritten", self.overwritten),
-            ("sessions that outlived ten minutes", self.outlived),
+            ("requests of sessions over ten minutes", self.outlived),
         ];
         for (name, count) in rows {
             writeln!(f, "{name:<40}{count:>14}")?;

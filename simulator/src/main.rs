@@ -1,5 +1,6 @@
 //! Runs many timelines and reports what does not hold; see `docs/proof.md`.
 
+use std::io::{self, Write as _};
 use std::ops::AddAssign;
 use std::process::ExitCode;
 use std::thread;
@@ -10,12 +11,17 @@ use stickshift_simulator::{
     AsDesigned, Cookies, Design, Tally, Timeline, Violation, WithoutLookUps, run, run_article, shrink,
 };
 
+/// Prints a line. A reader that has closed the pipe needs no more lines.
+macro_rules! say {
+    ($($line:tt)*) => {{ writeln!(io::stdout(), $($line)*).ok(); }};
+}
+
 /// Plays timelines of viewers, operators and faults in virtual time, and checks what must always hold.
 #[derive(Debug, Parser)]
 #[command(name = "stickshift-simulator", version)]
 struct Arguments {
     /// How many timelines to play.
-    #[arg(long, default_value_t = 10_000_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     timelines: u64,
     /// The seed of the first timeline. The next ones have the next seeds [default: a random one]
     #[arg(long)]
@@ -41,7 +47,7 @@ fn main() -> ExitCode {
     let is_held = match arguments.replay {
         Some(seed) => replay(seed, design, cookies),
         None if arguments.article => {
-            println!("{}", on_every_core(&arguments, |seed, tally| run_article(&Timeline::draw(seed), tally)));
+            say!("{}", on_every_core(&arguments, |seed, tally| run_article(&Timeline::draw(seed), tally)));
             true
         }
         None => search(&arguments, design, cookies),
@@ -70,7 +76,7 @@ impl AddAssign for Found {
 fn on_every_core<T: Default + AddAssign + Send>(arguments: &Arguments, play: impl Fn(u64, &mut T) + Sync) -> T {
     let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    println!("{} timelines from seed {first}, on {threads} threads", arguments.timelines);
+    say!("{} timelines from seed {first}, on {threads} threads", arguments.timelines);
     let begin = Instant::now();
     let total = thread::scope(|scope| {
         let play = &play;
@@ -87,7 +93,7 @@ fn on_every_core<T: Default + AddAssign + Send>(arguments: &Arguments, play: imp
         }
         total
     });
-    println!("played in {:.0} s", begin.elapsed().as_secs_f64());
+    say!("played in {:.0} s", begin.elapsed().as_secs_f64());
     total
 }
 
@@ -98,20 +104,20 @@ fn search(arguments: &Arguments, design: &dyn Design, cookies: Cookies) -> bool 
             found.violations.push((seed, violation));
         }
     });
-    println!("{tally}");
+    say!("{tally}");
     found.sort_by_key(|(seed, _)| *seed);
     for (seed, violation) in found.iter().take(10) {
-        println!("seed {seed}: {violation}");
+        say!("seed {seed}: {violation}");
     }
     if let (Some((seed, violation)), Cookies::Receipts) = (found.first(), cookies) {
-        println!("\nThe first one, shrunk; play all of it with --replay {seed}:");
+        say!("\nThe first one, shrunk; play all of it with --replay {seed}:");
         let (timeline, violation) = shrink(&Timeline::draw(*seed), design, cookies, violation.clone());
         print(&timeline, design, cookies);
-        println!("{violation}");
+        say!("{violation}");
     }
     let follows_weights = tally.drawn.deviation().abs() < MOST_DEVIATION;
     if !follows_weights {
-        println!("the draws do not follow the weights");
+        say!("the draws do not follow the weights");
     }
     follows_weights && (found.is_empty() || cookies == Cookies::Tokens)
 }
@@ -120,8 +126,8 @@ fn search(arguments: &Arguments, design: &dyn Design, cookies: Cookies) -> bool 
 fn replay(seed: u64, design: &dyn Design, cookies: Cookies) -> bool {
     let violation = print(&Timeline::draw(seed), design, cookies);
     match &violation {
-        Some(violation) => println!("{violation}"),
-        None => println!("All invariants hold."),
+        Some(violation) => say!("{violation}"),
+        None => say!("All invariants hold."),
     }
     violation.is_none()
 }
@@ -130,7 +136,7 @@ fn print(timeline: &Timeline, design: &dyn Design, cookies: Cookies) -> Option<V
     let mut lines = Vec::new();
     let violation = run(timeline, design, cookies, &mut Tally::default(), Some(&mut lines));
     for line in lines {
-        println!("{line}");
+        say!("{line}");
     }
     violation
 }

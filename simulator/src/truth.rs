@@ -17,11 +17,11 @@ pub enum Invariant {
     Ends,
     /// After the propagation bound, a withdrawn version serves nobody.
     Withdrawn,
-    /// Nothing is written for subresources, crawlers and strays.
+    /// Nothing is written for subresources and strays.
     NoWrite,
-    /// A write that was accepted is never undone.
+    /// No placement that was written is undone.
     Kept,
-    /// Edge and app read the same in a signed cookie.
+    /// A signed cookie reads back as its receipt.
     SameCookie,
 }
 
@@ -103,8 +103,8 @@ impl Truth {
             truth.revision = truth.revision.max(placed.revision);
             return Meaning::Same;
         }
-        if placed.revision < truth.revision {
-            truth.has_stale |= is_unwritten;
+        if placed.revision < truth.revision && (is_unwritten || truth.is_unwritten) {
+            truth.has_stale = true;
             return Meaning::Stale;
         }
         let plan = plans.iter().find(|plan| plan.revision() == placed.revision);

@@ -10,7 +10,7 @@ use std::fmt;
 
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-use stickshift_contract::{Claim, Kind, Plan, Receipt, Route, SessionCookie, Timing, Token};
+use stickshift_contract::{Claim, Kind, Plan, Receipt, Route, SessionCookie, SessionItem, Timing, Token};
 use stickshift_edge::{Decision, Incoming, LookUp, Router, RouterConfig, StoredSession};
 use stickshift_session::{Pending, Rules, Session, Write, Written};
 
@@ -117,6 +117,8 @@ struct World<'a, D: ?Sized> {
     plans: Vec<Plan>,
     /// Whether a backup was restored, and the plan not changed since.
     is_restored: bool,
+    /// Whether a backup was ever restored.
+    was_restored: bool,
     wrong_origins: Vec<(usize, Millis, Millis)>,
     jar: Option<Receipt>,
     record: Vec<Truth>,
@@ -149,6 +151,7 @@ pub fn run(
         tables: Tables::default(),
         plans: vec![first_plan.clone()],
         is_restored: false,
+        was_restored: false,
         wrong_origins: Vec::new(),
         jar: None,
         record: Vec::new(),
@@ -230,7 +233,7 @@ impl<D: Design + ?Sized> World<'_, D> {
                 self.edges[edge] = Edge { router, read_at: None, well_since: now };
             }
             What::Restore { age } => {
-                self.is_restored = true;
+                (self.is_restored, self.was_restored) = (true, true);
                 self.tables.restore(now.saturating_sub(age), now);
             }
             What::Change(change) => {
@@ -334,16 +337,36 @@ fn read_in_words(look_up: &LookUp, session: &StoredSession, plan: Option<&Plan>)
     let mut words = Vec::new();
     match session {
         _ if look_up.tokens.is_empty() => {}
-        StoredSession::Found(item) => {
-            let version = item.version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
-            words.push(format!("{version}, {}, touched at {} s", item.placed(), item.touched.saturating_sub(BEGIN)));
-        }
+        StoredSession::Found(item) => words.push(item_in_words(item)),
         other => words.push(format!("{other:?}").to_lowercase()),
     }
     if look_up.is_plan_wanted {
         words.push(plan.map_or_else(|| "no plan".to_owned(), |plan| format!("plan {}", plan.revision())));
     }
     words.join("; ")
+}
+
+fn item_in_words(item: &SessionItem) -> String {
+    let SessionItem { version, touched, expiration, .. } = item;
+    let version = version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
+    let since_begin = |time: &u64| time.saturating_sub(BEGIN);
+    let (touched, ends) = (since_begin(touched), since_begin(expiration));
+    format!("{version}, {}, touched at {touched} s, over at {ends} s", item.placed())
+}
+
+fn session_in_words(session: &Session) -> String {
+    match session {
+        Session::Here { receipt, is_new } => {
+            let Receipt { token, version, placed, touched, .. } = receipt;
+            let cookie = if *is_new { "a new receipt" } else { "no new receipt" };
+            let touched = touched.saturating_sub(BEGIN);
+            format!("session {} is on version {version}, {placed}, touched at {touched} s; {cookie}", token.short())
+        }
+        Session::Elsewhere { token, version } => {
+            format!("session {} is elsewhere, on version {version}", token.short())
+        }
+        other => format!("{other:?}").to_lowercase(),
+    }
 }
 
 impl fmt::Display for Line {

@@ -285,4 +285,5 @@ async fn memory_is_flat_over_a_hundred_thousand_events() {
     let mut growth: Vec<i64> = peaks.windows(2).map(|pair| pair[1] as i64 - pair[0] as i64).collect();
     growth.sort_unstable();
     assert!(growth[growth.len() / 2] < 200, "{peaks:?}");
+    assert!(peaks[9] < peaks[2] + 8192, "{peaks:?}");
 }

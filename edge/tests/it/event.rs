@@ -38,7 +38,7 @@ fn an_origin_keeps_fields_that_this_code_does_not_know() {
     request["origin"]["future"] = json!("d");
     request["origin"]["custom"]["originAccessControl"] = json!({ "enabled": false });
     request["origin"]["custom"]["customHeaders"]["x-many"] =
-        json!([{ "key": "X-Many", "value": "1" }, { "value": "2" }]);
+        json!([{ "key": "X-Many", "value": "1" }, { "value": "2", "future": 1 }]);
     assert_eq!(answer(&event, |_| ()), event["Records"][0]["cf"]["request"]);
 }
 

@@ -3,9 +3,9 @@
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use stickshift_contract::{Kind, Route, Token, VersionCode};
-use stickshift_session::{Change as WriteChange, Guard, Session, Step, Visit, Write, Written};
+use stickshift_session::{Change as WriteChange, Guard, Session, Step, Stored, Visit, Write, Written};
 
-use super::{Cookies, Job, WRITE_TIMEOUT, World, clock, is_of_session, rules};
+use super::{Cookies, Job, WRITE_TIMEOUT, World, clock, is_of_session, item_in_words, rules, session_in_words};
 use crate::design::Design;
 use crate::table::Effect;
 use crate::timeline::{Part, WriteFate};
@@ -30,10 +30,8 @@ impl<D: Design + ?Sized> World<'_, D> {
         let visit = self.design.visit(visit);
         let mut rng = StdRng::seed_from_u64(flight.request.dice);
         let step = rules(version, self.cookies).enter(&visit, flight.app_now, &mut rng);
-        if matches!(step, Step::Write(_))
-            && (kind == Kind::Rest || decision.route == Route::Stray)
-            && visit.route == Some(decision.route)
-        {
+        let is_written = matches!(step, Step::Write(_) | Step::Done(Session::New(_)));
+        if is_written && (kind == Kind::Rest || decision.route == Route::Stray) {
             self.violate(Invariant::NoWrite, || format!("version {} writes on {}", version + 1, decision.route));
         }
         self.step(number, step);
@@ -110,8 +108,13 @@ impl<D: Design + ?Sized> World<'_, D> {
                     format!("  the table takes {guard:?} of {token} by version {}: {placed}", receipt.version)
                 }
                 Written::Refused(stored) => format!(
-                    "  the table refuses {guard:?} of {token} by version {}: it has {stored:?}",
-                    receipt.version
+                    "  the table refuses {guard:?} of {token} by version {}: it has {}",
+                    receipt.version,
+                    match stored {
+                        Stored::Item(item) => item_in_words(item),
+                        Stored::Absent => "no item".to_owned(),
+                        Stored::Unreadable => "an item that cannot be read".to_owned(),
+                    }
                 ),
                 Written::Failed => String::new(),
             }
@@ -157,8 +160,8 @@ impl<D: Design + ?Sized> World<'_, D> {
             Meaning::Moved => self.tally.moved += 1,
             Meaning::Stale => self.tally.stale += 1,
             Meaning::MovedTwice => self.tally.moved_twice += 1,
-            // The backup does not have the plan that moved the session.
-            Meaning::Unbidden if self.is_restored => self.tally.moved_by_backup += 1,
+            // The backup does not have the placement that the session had.
+            Meaning::Unbidden if self.was_restored => self.tally.moved_by_backup += 1,
             Meaning::Unbidden => self.violate(Invariant::Sticks, || {
                 format!("token {} is on version {version} now ({placed}), and no plan moved it there", token.short())
             }),
@@ -185,7 +188,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             && session == Session::Absent
             && !flight.request.fails
             && flight.decision.is_some_and(|decision| is_of_session(decision.route));
-        self.say(|| format!("  the app's answer: {session:?}"));
+        self.say(|| format!("  the app's answer: {}", session_in_words(&session)));
         if is_dropped && self.cookies == Cookies::Receipts {
             self.violate(Invariant::TenMinutes, || "the app finds no session".to_owned());
         }

@@ -1,4 +1,4 @@
-//! The claims hold, and the simulator finds every safeguard that is taken out.
+//! The invariants hold, and the simulator finds every safeguard that is taken out.
 
 mod safeguards;
 mod search;
