@@ -6,21 +6,21 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::AddAssign;
+use std::fmt;
 
+use derive_more::AddAssign;
 use rand::rngs::{SmallRng, StdRng};
 use rand::{RngExt as _, SeedableRng as _};
 use stickshift_contract::{Kind, Placement, SessionItem, Token, VersionCode};
 
 use crate::operator::code;
 use crate::table::Tables;
+use crate::tally::write_rows;
 use crate::timeline::{LookUpFate, Millis, Part, Request, Timeline, What, WriteFate};
-
-/// Ten minutes, in milliseconds.
-const SESSION: Millis = 600_000;
+use crate::world::SESSION_LASTS;
 
 /// What becomes of sessions under the article's logic.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, AddAssign)]
 pub struct ArticleTally {
     /// Timelines.
     pub timelines: u64,
@@ -76,7 +76,7 @@ pub fn run_article(timeline: &Timeline, tally: &mut ArticleTally) {
                 let drawn = code(usize::from(SmallRng::seed_from_u64(request.dice).random_bool(0.5)));
                 let version = found.and_then(|item| item.version).unwrap_or(drawn);
                 if let Some(seen) = seen.as_ref().filter(|seen| Some(seen.token) == jar) {
-                    let is_in_session = now < seen.at + SESSION;
+                    let is_in_session = now < seen.at + SESSION_LASTS;
                     tally.in_session += u64::from(is_in_session);
                     tally.outlived += u64::from(!is_in_session && found.is_some());
                 }
@@ -111,7 +111,7 @@ pub fn run_article(timeline: &Timeline, tally: &mut ArticleTally) {
                 if request.is_lost {
                     continue;
                 }
-                if let Some(seen) = seen.as_ref().filter(|seen| seen.token == token && now < seen.at + SESSION)
+                if let Some(seen) = seen.as_ref().filter(|seen| seen.token == token && now < seen.at + SESSION_LASTS)
                     && seen.version != version
                 {
                     tally.changed += 1;
@@ -124,31 +124,19 @@ pub fn run_article(timeline: &Timeline, tally: &mut ArticleTally) {
     }
 }
 
-impl AddAssign for ArticleTally {
-    fn add_assign(&mut self, other: Self) {
-        self.timelines += other.timelines;
-        self.in_session += other.in_session;
-        self.changed += other.changed;
-        self.drawn_again += other.drawn_again;
-        self.overwritten += other.overwritten;
-        self.errors += other.errors;
-        self.outlived += other.outlived;
-    }
-}
-
-impl std::fmt::Display for ArticleTally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rows = [
-            ("timelines", self.timelines),
-            ("requests of a session in progress", self.in_session),
-            ("changes of the version", self.changed),
-            ("  because the version was drawn again", self.drawn_again),
-            ("  because the item was overwritten", self.overwritten),
-            ("requests of sessions over ten minutes", self.outlived),
-        ];
-        for (name, count) in rows {
-            writeln!(f, "{name:<40}{count:>14}")?;
-        }
-        write!(f, "{:<40}{:>14}", "requests that got an error", self.errors)
+impl fmt::Display for ArticleTally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_rows(
+            f,
+            &[
+                ("timelines", self.timelines),
+                ("requests of a session in progress", self.in_session),
+                ("changes of the version", self.changed),
+                ("  the version was drawn again", self.drawn_again),
+                ("  the item was overwritten", self.overwritten),
+                ("requests of sessions over ten minutes", self.outlived),
+                ("requests that got an error", self.errors),
+            ],
+        )
     }
 }

@@ -6,6 +6,7 @@
 //! does not need. `docs/proof.md` has the invariants and the figures.
 
 mod article;
+mod cores;
 mod design;
 mod operator;
 mod shrink;
@@ -16,6 +17,7 @@ mod truth;
 mod world;
 
 pub use article::{ArticleTally, run_article};
+pub use cores::on_every_core;
 pub use design::{AsDesigned, Design, WithoutLookUps};
 pub use shrink::shrink;
 pub use tally::Tally;

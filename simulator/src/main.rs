@@ -3,12 +3,11 @@
 use std::io::{self, Write as _};
 use std::ops::AddAssign;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
 use stickshift_simulator::{
-    AsDesigned, Cookies, Design, Tally, Timeline, Violation, WithoutLookUps, run, run_article, shrink,
+    AsDesigned, Cookies, Design, Tally, Timeline, Violation, WithoutLookUps, on_every_core, run, run_article, shrink,
 };
 
 /// Prints a line. A reader that has closed the pipe needs no more lines.
@@ -47,7 +46,7 @@ fn main() -> ExitCode {
     let is_held = match arguments.replay {
         Some(seed) => replay(seed, design, cookies),
         None if arguments.article => {
-            say!("{}", on_every_core(&arguments, |seed, tally| run_article(&Timeline::draw(seed), tally)));
+            say!("{}", play(&arguments, |seed, tally| run_article(&Timeline::draw(seed), tally)));
             true
         }
         None => search(&arguments, design, cookies),
@@ -72,34 +71,20 @@ impl AddAssign for Found {
     }
 }
 
-/// Plays the timelines on every core, and adds up what `play` counts.
-fn on_every_core<T: Default + AddAssign + Send>(arguments: &Arguments, play: impl Fn(u64, &mut T) + Sync) -> T {
-    let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    say!("{} timelines from seed {first}, on {threads} threads", arguments.timelines);
+/// Plays the timelines and says how long it took.
+fn play<T: Default + AddAssign + Send>(arguments: &Arguments, play: impl Fn(u64, &mut T) + Sync) -> T {
+    let Arguments { timelines, seed, .. } = *arguments;
+    let first = seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    say!("{timelines} timelines from seed {first}");
     let begin = Instant::now();
-    let total = thread::scope(|scope| {
-        let play = &play;
-        let work = move |thread: u64| {
-            let mut counted = T::default();
-            let offsets = (thread..arguments.timelines).step_by(usize::try_from(threads).unwrap_or(1));
-            offsets.for_each(|offset| play(first.wrapping_add(offset), &mut counted));
-            counted
-        };
-        let parts: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
-        let mut total = T::default();
-        for part in parts {
-            total += part.join().expect("a search does not panic");
-        }
-        total
-    });
+    let counted = on_every_core(first, timelines, play);
     say!("played in {:.0} s", begin.elapsed().as_secs_f64());
-    total
+    counted
 }
 
 /// Searches for violations. Returns whether all invariants hold.
 fn search(arguments: &Arguments, design: &dyn Design, cookies: Cookies) -> bool {
-    let Found { tally, violations: mut found } = on_every_core(arguments, |seed, found: &mut Found| {
+    let Found { tally, violations: mut found } = play(arguments, |seed, found: &mut Found| {
         if let Some(violation) = run(&Timeline::draw(seed), design, cookies, &mut found.tally, None) {
             found.violations.push((seed, violation));
         }

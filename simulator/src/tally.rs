@@ -1,12 +1,12 @@
 //! What is counted over many timelines.
 
 use std::fmt;
-use std::ops::AddAssign;
 
+use derive_more::AddAssign;
 use stickshift_contract::{Plan, State, VersionCode};
 
 /// Counts over many timelines.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, AddAssign)]
 pub struct Tally {
     /// Timelines.
     pub timelines: u64,
@@ -46,7 +46,7 @@ pub struct Tally {
 }
 
 /// How often version 2 was drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, AddAssign)]
 pub struct Drawn {
     /// Sessions drawn for version 2.
     pub version_2: u64,
@@ -74,53 +74,34 @@ impl Drawn {
     }
 }
 
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.timelines += other.timelines;
-        self.requests += other.requests;
-        self.in_session += other.in_session;
-        self.begun += other.begun;
-        self.moved += other.moved;
-        self.session_look_ups += other.session_look_ups;
-        self.plan_reads += other.plan_reads;
-        self.writes += other.writes;
-        self.foreign += other.foreign;
-        self.stale += other.stale;
-        self.moved_twice += other.moved_twice;
-        self.moved_by_backup += other.moved_by_backup;
-        self.begun_twice_at_once += other.begun_twice_at_once;
-        self.renewed_against_roll += other.renewed_against_roll;
-        self.lost += other.lost;
-        self.violations += other.violations;
-        self.drawn.version_2 += other.drawn.version_2;
-        self.drawn.expected += other.drawn.expected;
-        self.drawn.variance += other.drawn.variance;
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_rows(
+            f,
+            &[
+                ("timelines", self.timelines),
+                ("requests", self.requests),
+                ("requests of a session in progress", self.in_session),
+                ("sessions begun", self.begun),
+                ("sessions moved by an operator", self.moved),
+                ("look-ups of a session", self.session_look_ups),
+                ("reads of the plan", self.plan_reads),
+                ("writes", self.writes),
+                ("answers of another version", self.foreign),
+                ("receipts of an older placement", self.stale),
+                ("sessions moved twice, a write failed", self.moved_twice),
+                ("sessions moved again by a backup", self.moved_by_backup),
+                ("sessions begun twice at once", self.begun_twice_at_once),
+                ("renewals against a roll", self.renewed_against_roll),
+                ("sessions lost", self.lost),
+                ("violations", self.violations),
+            ],
+        )?;
+        write!(f, "{:<38}{:>12.2}", "draws against weights, in sigmas", self.drawn.deviation())
     }
 }
 
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = [
-            ("timelines", self.timelines),
-            ("requests", self.requests),
-            ("requests of a session in progress", self.in_session),
-            ("sessions begun", self.begun),
-            ("sessions moved by an operator", self.moved),
-            ("look-ups of a session", self.session_look_ups),
-            ("reads of the plan", self.plan_reads),
-            ("writes", self.writes),
-            ("answers of another version", self.foreign),
-            ("receipts of an older placement", self.stale),
-            ("sessions moved twice, a write failed", self.moved_twice),
-            ("sessions moved again by a backup", self.moved_by_backup),
-            ("sessions begun twice at once", self.begun_twice_at_once),
-            ("renewals against a roll", self.renewed_against_roll),
-            ("sessions lost", self.lost),
-            ("violations", self.violations),
-        ];
-        for (name, count) in rows {
-            writeln!(f, "{name:<38}{count:>12}")?;
-        }
-        write!(f, "{:<38}{:>12.2}", "draws against weights, in sigmas", self.drawn.deviation())
-    }
+/// Writes counts, a line each.
+pub(crate) fn write_rows(f: &mut fmt::Formatter<'_>, rows: &[(&str, u64)]) -> fmt::Result {
+    rows.iter().try_for_each(|(name, count)| writeln!(f, "{name:<38}{count:>12}"))
 }

@@ -64,8 +64,8 @@ pub(crate) struct Placing {
     /// Whether the write failed, so that only a receipt says it.
     pub(crate) is_unwritten: bool,
     pub(crate) touched: u64,
-    /// The seconds between which the edge's time was.
-    pub(crate) between: (u64, u64),
+    /// The latest time that the edge's clock can have shown, in Unix seconds.
+    pub(crate) latest: u64,
 }
 
 /// What a placement means for its session.
@@ -82,7 +82,7 @@ pub(crate) enum Meaning {
 impl Truth {
     /// Takes a placement into the record.
     pub(crate) fn place(record: &mut Vec<Self>, placing: &Placing, plans: &[Plan]) -> Meaning {
-        let Placing { token, version, placed, is_unwritten, touched, between } = *placing;
+        let Placing { token, version, placed, is_unwritten, touched, latest } = *placing;
         let Some(truth) = record.iter_mut().find(|truth| truth.token == token) else {
             let revision = placed.revision;
             record.push(Self {
@@ -110,8 +110,8 @@ impl Truth {
         let plan = plans.iter().find(|plan| plan.revision() == placed.revision);
         let is_moved = placed.placement == Placement::Moved;
         let leaves = |version| {
-            let keeps = |now| plan.is_some_and(|plan| plan.keeps_sessions_of(version, Some(now)));
-            is_moved && !(keeps(between.0) && keeps(between.1))
+            // A plan that lets a version keep its sessions does so up to a time, and never again.
+            is_moved && !plan.is_some_and(|plan| plan.keeps_sessions_of(version, Some(latest)))
         };
         let is_bidden = leaves(truth.version);
         // Another edge had another plan. It has moved the session from the same version, or kept it there, and

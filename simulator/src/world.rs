@@ -10,7 +10,9 @@ use std::fmt;
 
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-use stickshift_contract::{Claim, Kind, Plan, Receipt, Route, SessionCookie, SessionItem, Timing, Token};
+use stickshift_contract::{
+    Claim, Kind, PLAN_TTL, Plan, Receipt, Route, SESSION, SessionCookie, SessionItem, Timing, Token,
+};
 use stickshift_edge::{Decision, Incoming, LookUp, Router, RouterConfig, StoredSession};
 use stickshift_session::{Pending, Rules, Session, Write, Written};
 
@@ -25,14 +27,12 @@ use crate::truth::{Invariant, Truth, Violation};
 const BEGIN: u64 = 1_700_000_000;
 /// The SDK's time-out for a write.
 const WRITE_TIMEOUT: Millis = 2_000;
-/// The router's deadline for a look-up.
-const LOOK_UP_DEADLINE: Millis = 250;
 /// A plan is at most twice its time to live old, in whole seconds of a clock, and its read takes a moment.
-const PROPAGATION_BOUND: Millis = 12_000;
+const PROPAGATION_BOUND: Millis = 2 * PLAN_TTL.default * 1_000 + 2_000;
 /// A router that could not read the plan does not try again in the next second.
 const PAUSE_AFTER_FAILURE: Millis = 3_000;
 /// Nobody gets less than this after a visit.
-const SESSION: Millis = 600_000;
+pub(crate) const SESSION_LASTS: Millis = SESSION.default * 1_000;
 /// One timeline of so many has its cookies signed for real.
 const SIGNED_ONE_IN: u64 = 100;
 /// The keys of those cookies.
@@ -93,7 +93,6 @@ struct Flight {
     revision: Option<u64>,
     /// The version and the instance that serves it.
     app: (usize, usize),
-    app_now: u64,
     pending: Option<Pending>,
     written: Written,
     writes: u32,
@@ -279,7 +278,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         };
         let is_visit = request.kind != Kind::Rest && route != Some(Route::Stray);
         if let (Some(token), true) = (seen, is_visit)
-            && let Some(truth) = self.record.iter_mut().find(|truth| truth.token == token)
+            && let Some(truth) = self.truth_mut(token)
         {
             truth.visited = truth.visited.max(Some(began));
         }

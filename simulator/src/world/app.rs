@@ -2,7 +2,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use stickshift_contract::{Kind, Route, Token, VersionCode};
+use stickshift_contract::{Kind, Placed, Route, Token, VersionCode};
 use stickshift_session::{Change as WriteChange, Guard, Session, Step, Stored, Visit, Write, Written};
 
 use super::{Cookies, Job, WRITE_TIMEOUT, World, clock, is_of_session, item_in_words, rules, session_in_words};
@@ -17,7 +17,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         let flight = &mut self.flights[number];
         let Some(decision) = flight.decision else { return };
         let (version, instance) = flight.app;
-        flight.app_now = clock(self.now, self.timeline.app_clocks[version][instance]);
+        let now = clock(self.now, self.timeline.app_clocks[version][instance]);
         let kind = flight.request.kind;
         let visit = Visit {
             claim: flight.claim,
@@ -29,7 +29,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         };
         let visit = self.design.visit(visit);
         let mut rng = StdRng::seed_from_u64(flight.request.dice);
-        let step = rules(version, self.cookies).enter(&visit, flight.app_now, &mut rng);
+        let step = rules(version, self.cookies).enter(&visit, now, &mut rng);
         let is_written = matches!(step, Step::Write(_) | Step::Done(Session::New(_)));
         if is_written && (kind == Kind::Rest || decision.route == Route::Stray) {
             self.violate(Invariant::NoWrite, || format!("version {} writes on {}", version + 1, decision.route));
@@ -137,7 +137,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         }
         if let (Some(version), true) = (after.version, *change != WriteChange::Extend) {
             self.place(receipt.token, version, after.placed(), false, after.touched);
-        } else if let Some(truth) = self.record.iter_mut().find(|truth| truth.token == receipt.token) {
+        } else if let Some(truth) = self.truth_mut(receipt.token) {
             truth.touched = truth.touched.max(after.touched);
         }
         written
@@ -148,13 +148,12 @@ impl<D: Design + ?Sized> World<'_, D> {
         &mut self,
         token: Token,
         version: VersionCode,
-        placed: stickshift_contract::Placed,
+        placed: Placed,
         is_unwritten: bool,
         touched: u64,
     ) {
-        // The edge decided up to a minute ago, by a clock of its own.
-        let between = (clock(self.now, 0).saturating_sub(90), clock(self.now, 0) + 30);
-        let placing = Placing { token, version, placed, is_unwritten, touched, between };
+        let latest = clock(self.now, 0) + 30;
+        let placing = Placing { token, version, placed, is_unwritten, touched, latest };
         match Truth::place(&mut self.record, &placing, &self.plans) {
             Meaning::Begun | Meaning::Same => {}
             Meaning::Moved => self.tally.moved += 1,

@@ -1,33 +1,23 @@
 //! What must hold when the edge has decided.
 
-use stickshift_contract::{Kind, Plan, Route, Timing, Token};
+use stickshift_contract::{Kind, Plan, Route, State, Timing, Token};
 use stickshift_edge::Decision;
 
-use super::{Cookies, PROPAGATION_BOUND, SESSION, World, claimed_token, clock, is_of_session};
+use super::{Cookies, Flight, PROPAGATION_BOUND, SESSION_LASTS, World, claimed_token, clock, is_of_session};
 use crate::design::Design;
 use crate::timeline::{LookUpFate, Millis};
 use crate::truth::{Invariant, Truth};
 
 impl<D: Design + ?Sized> World<'_, D> {
-    pub(super) fn check_decision(
-        &mut self,
-        number: usize,
-        began: Millis,
-        well_since: Millis,
-        has_answer: bool,
-        decision: Decision,
-    ) {
-        let flight = &self.flights[number];
+    pub(super) fn check_decision(&mut self, number: usize, decision: Decision) {
+        let Flight { request, began, is_in_progress, has_answer, .. } = self.flights[number];
         let Decision { version, route, .. } = decision;
-        let is_in_progress = flight.is_in_progress;
-        let is_frozen = matches!(flight.request.look_up, LookUpFate::Frozen(_));
+        let well_since = self.edges[request.edge].well_since;
+        let is_frozen = matches!(request.look_up, LookUpFate::Frozen(_));
         if !self.is_restored && !is_frozen {
             // The first plan of those that withdraw the version without a break up to now.
-            let withdraws = |plan: &&Plan| {
-                plan.versions()
-                    .get(&version)
-                    .is_none_or(|planned| planned.state == stickshift_contract::State::Withdrawn)
-            };
+            let withdraws =
+                |plan: &&Plan| plan.versions().get(&version).is_none_or(|planned| planned.state == State::Withdrawn);
             let since = self.plans.iter().rev().take_while(withdraws).last().map(Plan::revision);
             if let Some(revision) = since {
                 let known = self.tables.is_known_everywhere_since(revision);
@@ -44,7 +34,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         let Some(truth) = self.claimed(number) else { return };
         let (token, touched) = (truth.token, truth.touched);
         self.tally.in_session += u64::from(is_in_progress);
-        let is_dropped = match self.flights[number].request.kind {
+        let is_dropped = match request.kind {
             Kind::Document => route == Route::Roll,
             Kind::Visit => route == Route::Stray,
             Kind::Rest => false,
@@ -70,13 +60,19 @@ impl<D: Design + ?Sized> World<'_, D> {
 
     /// Whether a session was in progress at a time: the viewer has visited it in the ten minutes before.
     pub(super) fn is_in_progress(&self, token: Token, at: Millis) -> bool {
-        let truth = self.record.iter().find(|truth| truth.token == token);
-        truth.and_then(|truth| truth.visited).is_some_and(|visited| at < visited + SESSION)
+        self.truth(token).and_then(|truth| truth.visited).is_some_and(|visited| at < visited + SESSION_LASTS)
     }
 
     /// The record of the session that a request claims.
     pub(super) fn claimed(&self, number: usize) -> Option<&Truth> {
-        let token = claimed_token(&self.flights[number].claim)?;
+        self.truth(claimed_token(&self.flights[number].claim)?)
+    }
+
+    fn truth(&self, token: Token) -> Option<&Truth> {
         self.record.iter().find(|truth| truth.token == token)
+    }
+
+    pub(super) fn truth_mut(&mut self, token: Token) -> Option<&mut Truth> {
+        self.record.iter_mut().find(|truth| truth.token == token)
     }
 }

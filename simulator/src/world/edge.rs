@@ -2,13 +2,12 @@
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
-use stickshift_contract::{BareTokens, Claim, Keys, Route, SessionCookie};
+use stickshift_contract::{BareTokens, Claim, DEADLINE, HEDGE_DELAY, Keys, Route, SessionCookie};
 use stickshift_edge::{Answer, Considered, Incoming, Knowledge, Request as EdgeRequest, StoredSession};
 use stickshift_session::{Session, Written};
 
 use super::{
-    Cookies, Edge, Flight, Job, KEYS, LOOK_UP_DEADLINE, Line, PAUSE_AFTER_FAILURE, SIGNED_ONE_IN, World, clock,
-    read_in_words, router,
+    Cookies, Edge, Flight, Job, KEYS, Line, PAUSE_AFTER_FAILURE, SIGNED_ONE_IN, World, clock, read_in_words, router,
 };
 use crate::design::Design;
 use crate::operator::{code, index};
@@ -50,7 +49,6 @@ impl<D: Design + ?Sized> World<'_, D> {
             decision: None,
             revision: None,
             app: (0, 0),
-            app_now: 0,
             pending: None,
             written: Written::Failed,
             writes: 0,
@@ -85,8 +83,8 @@ impl<D: Design + ?Sized> World<'_, D> {
                 flight.look_up = Some(look_up);
                 let takes = match flight.request.look_up {
                     LookUpFate::Answered => flight.rng.random_range(3..60),
-                    LookUpFate::Hedged => flight.rng.random_range(60..LOOK_UP_DEADLINE),
-                    LookUpFate::Unanswered => LOOK_UP_DEADLINE,
+                    LookUpFate::Hedged => flight.rng.random_range(HEDGE_DELAY.default..DEADLINE.default),
+                    LookUpFate::Unanswered => DEADLINE.default,
                     LookUpFate::Frozen(lasts) => lasts,
                 };
                 self.schedule(self.now + takes, Job::LookedUp(number));
@@ -161,8 +159,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         if let (Route::Roll, Some(plan)) = (decision.route, plan) {
             self.tally.drawn.note(plan, code(1), decision.version);
         }
-        let (began, request, has_answer) = (flight.began, flight.request, flight.has_answer);
-        let well_since = edge.well_since;
+        let request = flight.request;
         // Requests for a version with a wrong origin arrive at the next one.
         let wanted = index(decision.version);
         let is_wrong =
@@ -179,10 +176,10 @@ impl<D: Design + ?Sized> World<'_, D> {
             format!("  edge {} decides by {by}: version {}, {}", request.edge, decision.version, decision.route)
         });
         self.schedule(self.now + takes, Job::AtApp(number));
-        self.check_decision(number, began, well_since, has_answer, decision);
+        self.check_decision(number, decision);
     }
 
-    /// Edge and app must read the same in the signed cookie as in the claim that the simulator passes.
+    /// A signed cookie must read back as the claim that the simulator passes.
     pub(super) fn compare_with_signed(&mut self, claim: Claim, edge_now: u64, dice: u64) {
         let keys = Keys::parse(KEYS).expect("two keys");
         let old = Keys::parse(KEYS.rsplit(',').next().unwrap_or_default()).expect("a key");

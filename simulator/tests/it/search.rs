@@ -1,10 +1,12 @@
 //! The invariants hold; without a safeguard they do not, or viewers see pages of another version more often.
 
 use std::collections::BTreeMap;
-use std::thread;
+use std::ops::AddAssign;
 
 use stickshift_session::Guard;
-use stickshift_simulator::{AsDesigned, Cookies, Design, Invariant, Tally, Timeline, Violation, run, shrink};
+use stickshift_simulator::{
+    AsDesigned, Cookies, Design, Invariant, Tally, Timeline, Violation, on_every_core, run, shrink,
+};
 
 use crate::safeguards::{
     Facts, WithBeginsEverywhere, WithGuard, WithLowerRevisions, WithoutExpiry, WithoutFreshness, WithoutHint,
@@ -163,16 +165,9 @@ struct Found {
 #[ignore = "takes half an hour: cargo test --release -p stickshift-simulator -- --ignored --nocapture"]
 fn search_for_every_safeguard() {
     let timelines: u64 = std::env::var("TIMELINES").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
-    let cores = thread::available_parallelism().map_or(1, usize::from);
     let only = std::env::var("SAFEGUARD").unwrap_or_default();
     for (name, design, cookies, _) in removals().into_iter().filter(|(name, ..)| name.contains(&only)) {
-        let design = &*design;
-        let found = thread::scope(|scope| {
-            let parts: Vec<_> = (0..cores)
-                .map(|part| scope.spawn(move || search(design, cookies, (part as u64..timelines).step_by(cores))))
-                .collect();
-            parts.into_iter().map(|part| part.join().expect("no panic")).reduce(Found::and).expect("a core")
-        });
+        let found = on_every_core(0, timelines, |seed, found: &mut Found| search(&*design, cookies, seed, found));
         let rate = 1_000.0 * found.harm as f64 / found.in_session as f64;
         println!(
             "{name:<34} harm {rate:.3} per 1,000; more in {:>6}, fewer in {:>6}, first {:?}; violations {:?}",
@@ -181,28 +176,25 @@ fn search_for_every_safeguard() {
     }
 }
 
-fn search(design: &dyn Design, cookies: Cookies, seeds: impl Iterator<Item = u64>) -> Found {
-    let mut found = Found::default();
-    for seed in seeds {
-        let (violation, tally) = play(seed, design, cookies);
-        found.harm += harm(&tally);
-        found.in_session += tally.in_session;
-        if let Some(violation) = violation {
-            found.violations.entry(violation.invariant).or_insert((seed, 0)).1 += 1;
-            continue;
-        }
-        let designed = harm(&play(seed, &AsDesigned, cookies).1);
-        found.more += u64::from(harm(&tally) > designed);
-        found.fewer += u64::from(harm(&tally) < designed);
-        if harm(&tally) > designed && found.first_more.is_none() {
-            found.first_more = Some(seed);
-        }
+/// Plays a timeline without a safeguard, and compares it with the design.
+fn search(design: &dyn Design, cookies: Cookies, seed: u64, found: &mut Found) {
+    let (violation, tally) = play(seed, design, cookies);
+    found.harm += harm(&tally);
+    found.in_session += tally.in_session;
+    if let Some(violation) = violation {
+        found.violations.entry(violation.invariant).or_insert((seed, 0)).1 += 1;
+        return;
     }
-    found
+    let designed = harm(&play(seed, &AsDesigned, cookies).1);
+    found.more += u64::from(harm(&tally) > designed);
+    found.fewer += u64::from(harm(&tally) < designed);
+    if harm(&tally) > designed && found.first_more.is_none() {
+        found.first_more = Some(seed);
+    }
 }
 
-impl Found {
-    fn and(mut self, other: Self) -> Self {
+impl AddAssign for Found {
+    fn add_assign(&mut self, other: Self) {
         for (invariant, (seed, count)) in other.violations {
             let entry = self.violations.entry(invariant).or_insert((seed, 0));
             *entry = (entry.0.min(seed), entry.1 + count);
@@ -212,6 +204,5 @@ impl Found {
         self.first_more = [self.first_more, other.first_more].into_iter().flatten().min();
         self.harm += other.harm;
         self.in_session += other.in_session;
-        self
     }
 }
