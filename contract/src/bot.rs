@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 /// Words that crawlers and monitors have in their names, in lower case. `bot` covers Googlebot, bingbot and
-/// most others, and is searched for apart. The rest are names without `bot` in them.
+/// most others, and has a search of its own. These are names without `bot` in them.
 const MARKS: [&str; 19] = [
     "crawl",
     "spider",

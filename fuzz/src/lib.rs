@@ -1,4 +1,4 @@
-//! What the fuzzing targets do with a text that somebody else wrote. No text may cause a panic, and what is
+//! What the fuzzing targets do with a text from outside. No text may cause a panic, and what is
 //! accepted must keep its promises.
 //!
 //! `cargo +nightly fuzz run event --features libfuzzer` searches for new texts. The texts in `corpus/` are

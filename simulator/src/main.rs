@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Draws that follow the weights differ from them by more in one search of two million.
+/// If the draws follow the weights, only one search in two million differs from them by more.
 const MOST_DEVIATION: f64 = 5.0;
 
 /// What is counted in a search, and the seeds of the violations.

@@ -34,10 +34,10 @@ pub struct Tally {
     pub moved_by_backup: u64,
     /// Sessions that began twice at once: the last cookie won.
     pub begun_twice_at_once: u64,
-    /// Renewals at the very end of a session whose cookie replaced that of the session that another request
-    /// had begun meanwhile.
+    /// Sessions that one request renewed at their very end while another request began a new one. The last
+    /// cookie won.
     pub renewed_against_roll: u64,
-    /// Sessions in progress that a new one took the place of. With keys each one is a violation.
+    /// Sessions in progress that the viewer lost to a new session. With keys each one is a violation.
     pub lost: u64,
     /// Violations.
     pub violations: u64,
