@@ -19,12 +19,12 @@ pub enum Guard {
     Renew,
     /// Only a bare token claims the session: the item is live and on this version.
     RenewByToken,
-    /// A receipt of this version claims the session, and the item is on no version, ordered before the
-    /// receipt, or expired and not placed under a later plan than the receipt's.
+    /// A receipt of this version claims the session, and the item is on no version or ordered before the
+    /// receipt.
     Reclaim,
-    /// The edge moved the session here, and a receipt claims it: the item is on no version, expired,
-    /// ordered before the receipt, or on the version that the session left and not placed under a later
-    /// plan than the move's.
+    /// The edge moved the session here, and a receipt claims it: the item is on no version, ordered before
+    /// the receipt, or on the version that the session left and not placed under a later plan than the
+    /// move's.
     Move,
     /// The edge moved the session here, and only a bare token claims it: the item is live, on the version
     /// that the session left, and not placed under a later plan than the move's.
@@ -44,14 +44,13 @@ impl Guard {
             Self::Reclaim => {
                 "attribute_not_exists(#version) OR attribute_not_exists(#revision) \
                  OR #revision < :claimed_revision \
-                 OR (#revision = :claimed_revision AND #touched < :claimed_touched) \
-                 OR (#expiration <= :touched AND #revision <= :claimed_revision)"
+                 OR (#revision = :claimed_revision AND #touched < :claimed_touched)"
             }
             Self::Move => {
                 "attribute_not_exists(#version) OR attribute_not_exists(#revision) \
                  OR #revision < :claimed_revision \
                  OR (#revision = :claimed_revision AND #touched < :claimed_touched) \
-                 OR #expiration <= :touched OR (#version = :from AND #revision <= :revision)"
+                 OR (#version = :from AND #revision <= :revision)"
             }
             Self::MoveByToken => {
                 "#expiration > :touched AND #version = :from \
@@ -67,19 +66,14 @@ impl Guard {
         let Some(item) = stored else { return matches!(self, Self::Begin | Self::Reclaim | Self::Move) };
         let is_live = item.is_live(receipt.touched);
         let is_here = item.version == Some(receipt.version);
-        let is_from = item.version == Some(from.unwrap_or(receipt.version));
+        let is_left = item.version == Some(from.unwrap_or(receipt.version)) && item.revision <= receipt.placed.revision;
         match self {
             Self::Begin => false,
             Self::Renew => is_here,
             Self::RenewByToken => is_here && is_live,
-            Self::Reclaim => item.version.is_none() || item.order() < *order || (!is_live && item.revision <= order.0),
-            Self::Move => {
-                item.version.is_none()
-                    || item.order() < *order
-                    || !is_live
-                    || (is_from && item.revision <= receipt.placed.revision)
-            }
-            Self::MoveByToken => is_live && is_from && item.revision <= receipt.placed.revision,
+            Self::Reclaim => item.version.is_none() || item.order() < *order,
+            Self::Move => item.version.is_none() || item.order() < *order || is_left,
+            Self::MoveByToken => is_live && is_left,
             Self::Extend => is_live && item.touched < receipt.touched,
         }
     }

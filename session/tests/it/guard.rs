@@ -35,10 +35,7 @@ fn guards_admit_a_write_of_version_1_over_these_items() {
         (Guard::Renew, "very same | here | here, over"),
         (Guard::RenewByToken, "very same | here"),
         (Guard::Reclaim, "absent | here, over | left, older | left, over, same plan | other, older | none"),
-        (
-            Guard::Move,
-            "absent | here, over | left | left, older | left, over | left, over, same plan | other, older | none",
-        ),
+        (Guard::Move, "absent | here, over | left | left, older | left, over, same plan | other, older | none"),
         (Guard::MoveByToken, "left | left, older"),
         (Guard::Extend, "here | left | left, older | left, later plan | other | other, older | none"),
     ] {

@@ -176,10 +176,8 @@ pub(crate) struct Facts {
     pub(crate) is_from: bool,
     /// The item is ordered before the receipt.
     pub(crate) is_before: bool,
-    /// The item is not placed under a later plan than the receipt's.
-    pub(crate) is_not_later_than_receipt: bool,
     /// The item is not placed under a later plan than the move's.
-    pub(crate) is_not_later_than_move: bool,
+    pub(crate) is_not_later: bool,
 }
 
 impl Design for WithGuard {
@@ -211,8 +209,7 @@ impl Facts {
             is_here: is_on(receipt.version),
             is_from: is_on(from.unwrap_or(receipt.version)),
             is_before: stored.is_some_and(|item| item.order() < order),
-            is_not_later_than_receipt: stored.is_some_and(|item| item.revision <= order.0),
-            is_not_later_than_move: stored.is_some_and(|item| item.revision <= receipt.placed.revision),
+            is_not_later: stored.is_some_and(|item| item.revision <= receipt.placed.revision),
         }
     }
 }
