@@ -4,6 +4,7 @@ mod arguments;
 mod edge;
 mod health;
 mod serve;
+mod sidecar;
 mod stop;
 #[cfg(feature = "embedded-dynamodb")]
 mod up;
@@ -36,6 +37,8 @@ enum Command {
     Edge(edge::Edge),
     /// Serve one version of the app
     Serve(serve::Serve),
+    /// Turn any web app into one version: stand in front of it and keep its sessions
+    Sidecar(sidecar::Sidecar),
     /// Ask a version on this machine whether it is healthy, and exit with 0 or 1
     Health(health::Health),
 }
@@ -46,6 +49,7 @@ pub(crate) async fn run() -> Result<()> {
     match cli.command {
         Some(Command::Edge(arguments)) => edge::edge(arguments).await,
         Some(Command::Serve(arguments)) => serve::serve(arguments).await,
+        Some(Command::Sidecar(arguments)) => sidecar::sidecar(arguments).await,
         Some(Command::Health(arguments)) => health::health(arguments).await,
         #[cfg(feature = "embedded-dynamodb")]
         Some(Command::Up(arguments)) => up::up(arguments).await,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 
 use anyhow::{Context as _, Result};
 use socket2::{Domain, Socket, Type};
@@ -10,6 +11,11 @@ use socket2::{Domain, Socket, Type};
 pub fn bind(address: SocketAddr, flag: &str, what: &str) -> Result<TcpListener> {
     listen(address)
         .with_context(|| format!("could not listen on {address} for {what}: choose another address with {flag}"))
+}
+
+/// How many threads serve requests: one for each core. A limit for the whole server is shared among them.
+pub fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// As `TcpListener::bind`, with a longer queue. That one holds 128 connections; viewers beyond them would

@@ -1,4 +1,4 @@
-//! The logger: `env_logger`, with one exception for lines that anybody can cause.
+//! The logger: `env_logger`, with an exception for lines that anybody can cause.
 
 use env_logger::{Env, Logger};
 use log::{Level, Log, Metadata, Record};
@@ -7,8 +7,11 @@ use stickshift::minute_log::MinuteLog;
 /// Requests that are not HTTP.
 static MALFORMED: MinuteLog = MinuteLog::new(Level::Warn, "requests could not be read", None);
 
-/// The server logs an error for each request that it cannot read. Anybody can send such requests, so they
-/// are logged once a minute.
+/// Answers whose end did not come from the app or the origin.
+static BROKEN_OFF: MinuteLog = MinuteLog::new(Level::Warn, "answers were broken off", None);
+
+/// The server logs an error for each request that it cannot read and for each answer that it cannot finish.
+/// Anybody can cause many of them, so they are logged once a minute.
 struct WithoutFloods(Logger);
 
 /// Starts to log. `RUST_LOG` says which messages.
@@ -25,11 +28,14 @@ impl Log for WithoutFloods {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let is_malformed_request = record.level() == Level::Error
-            && record.target() == "actix_http::h1::dispatcher"
-            && record.args().to_string().starts_with("stream error");
-        if is_malformed_request {
-            MALFORMED.note(record.args());
+        if record.level() != Level::Error || record.target() != "actix_http::h1::dispatcher" {
+            return self.0.log(record);
+        }
+        let message = record.args().to_string();
+        if message.starts_with("stream error") {
+            MALFORMED.note(&message);
+        } else if message.starts_with("Response payload stream error") {
+            BROKEN_OFF.note(&message);
         } else {
             self.0.log(record);
         }

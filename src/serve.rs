@@ -1,14 +1,18 @@
 //! An origin: one version of the app over HTTP.
 //!
 //! A request passes `entrance` and then `session_layer`, which gives it its session, and reaches
-//! `themed_app`. `health` answers monitors on a listener of its own.
+//! `themed_app` or `sidecar`. `health` answers monitors on a listener of its own. For a sidecar,
+//! `plan_watch` and `open_answers` look after the answers that stay open.
 
 mod answers;
 mod edge_headers;
 mod entrance;
 mod health;
 mod metrics;
+mod open_answers;
+mod plan_watch;
 mod session_layer;
+mod sidecar;
 mod themed_app;
 
 use std::net::TcpListener;
@@ -17,12 +21,16 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, middleware, web};
 
-use crate::settings::Settings;
+use crate::listener::worker_threads;
+use crate::settings::{self, Settings, Upstream};
 use crate::store::DynamoDb;
 use crate::store::sessions::SessionStore;
 use entrance::Entrance;
 use metrics::Metrics;
+use open_answers::OpenAnswers;
+use plan_watch::PlanWatch;
 use session_layer::{SessionLayer, SessionLogs, give_session};
+use sidecar::{Sidecar, SidecarLogs};
 use themed_app::ThemedApp;
 
 /// What an origin listens on.
@@ -40,6 +48,7 @@ pub struct RunningOrigin {
     public: ServerHandle,
     admin: ServerHandle,
     entrance: web::Data<Entrance>,
+    plan_watch: Option<PlanWatch>,
 }
 
 impl RunningOrigin {
@@ -53,8 +62,16 @@ impl RunningOrigin {
         tokio::time::sleep(DRAIN).await;
     }
 
+    /// Ends WebSockets and event streams, which never end by themselves.
+    pub fn end_streams(&self) {
+        if let Some(plan_watch) = &self.plan_watch {
+            plan_watch.stop();
+        }
+    }
+
     /// Stops: it accepts no more connections, and requests in progress have 10 s to finish.
     pub async fn stop(self) {
+        self.end_streams();
         self.public.stop(true).await;
         self.admin.stop(true).await;
     }
@@ -62,25 +79,56 @@ impl RunningOrigin {
 
 /// Serves a version, on threads of its own, until it is stopped. Errors: a listener cannot be used.
 pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb) -> std::io::Result<RunningOrigin> {
-    let Settings { version, theme, shared } = settings;
+    let Settings { version, app, shared } = settings;
     let metrics = web::Data::new(Metrics::new(version));
-    let logs = web::Data::new(SessionLogs::default());
-    let entrance = web::Data::new(Entrance::new(metrics.clone(), shared.origin_secret));
-    let app = ThemedApp::new(version, theme, shared.cookie.timing.session_seconds);
+    let (session_logs, sidecar_logs) = (web::Data::<SessionLogs>::default(), web::Data::<SidecarLogs>::default());
     let table = shared.tables.sessions;
     let admin = health::start(listeners.admin, metrics.clone(), dynamodb.clone(), table.clone())?;
+    let (open_path, viewer_connections, plan_watch) = match &app {
+        settings::App::Themed(_) => (Some(health::ALIVE_PATH), None, None),
+        settings::App::Upstream(upstream) => {
+            let plan_watch = PlanWatch::start(version, dynamodb.client(), shared.tables.rollout);
+            (None, Some(upstream.viewer_connections), Some(plan_watch))
+        }
+    };
+    let standing = plan_watch.as_ref().map(PlanWatch::standing);
+    let entrance = web::Data::new(Entrance::new(metrics.clone(), shared.origin_secret, open_path));
+    let served = match app {
+        settings::App::Themed(theme) => {
+            Served::Themed(ThemedApp::new(version, theme, shared.cookie.timing.session_seconds))
+        }
+        settings::App::Upstream(upstream) => Served::Upstream(upstream),
+    };
     let entrance_of_thread = entrance.clone();
     let server = HttpServer::new(move || {
         let store = SessionStore::new(dynamodb.client(), table.clone());
-        let sessions = SessionLayer::new(version, &shared.cookie, store, metrics.clone(), logs.clone());
-        App::new()
+        let sessions = SessionLayer::new(version, &shared.cookie, store, metrics.clone(), session_logs.clone());
+        let sessions = web::Data::new(sessions);
+        let server = App::new()
             .app_data(entrance_of_thread.clone())
-            .app_data(web::Data::new(sessions))
-            .wrap(middleware::from_fn(entrance::enter))
-            .service(health::alive_resource())
-            .service(web::scope("").wrap(middleware::from_fn(give_session)).configure(|config| app.routes(config)))
+            .app_data(sessions.clone())
+            .wrap(middleware::from_fn(entrance::enter));
+        let in_session = web::scope("").wrap(middleware::from_fn(give_session));
+        match &served {
+            Served::Themed(app) => {
+                server.service(health::alive_resource()).service(in_session.configure(|config| app.routes(config)))
+            }
+            Served::Upstream(upstream) => {
+                let open = OpenAnswers::new(metrics.open_connections.clone());
+                if let Some(standing) = &standing {
+                    open.look_after(sessions, standing.clone());
+                }
+                let sidecar = Sidecar::new(version, upstream.clone(), open, sidecar_logs.clone());
+                server.app_data(web::Data::new(sidecar)).service(in_session.configure(Sidecar::routes))
+            }
+        }
     });
+    let server = match viewer_connections {
+        Some(connections) => server.max_connections(connections),
+        None => server,
+    };
     let server = server
+        .workers(worker_threads())
         // CloudFront keeps its connections for 5 s, 60 s at most. The origin must keep them longer, or
         // CloudFront would now and then send a request on a connection that is being closed.
         .keep_alive(Duration::from_secs(75))
@@ -90,5 +138,12 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         .run();
     let public = server.handle();
     actix_web::rt::spawn(server);
-    Ok(RunningOrigin { public, admin, entrance })
+    Ok(RunningOrigin { public, admin, entrance, plan_watch })
+}
+
+/// What answers, behind the session layer. Each thread gets its own copy.
+#[derive(Debug, Clone)]
+enum Served {
+    Themed(ThemedApp),
+    Upstream(Upstream),
 }

@@ -4,6 +4,8 @@
 //! `SESSION_SECONDS = 600` in a theme file is `STICKSHIFT_SESSION_SECONDS=600` in the environment.
 //! [`app_settings`] lists all settings; the docs are made from it.
 
+mod upstream;
+
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -15,17 +17,28 @@ use stickshift_contract::{
     TRUST_WINDOW, TableNames, Timing, VersionCode,
 };
 
+use crate::forward::Target;
 use crate::theme::Theme;
+pub use upstream::{AssetPaths, Upstream, UpstreamHost, upstream_settings};
 
-/// Everything that the themed app of one version depends on.
+/// Everything that one version depends on.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The version's name in cookies, tables and metrics.
     pub version: VersionCode,
-    /// How the version looks.
-    pub theme: Theme,
+    /// What answers, behind the session layer.
+    pub app: App,
     /// What the version has in common with the other versions and the edge.
     pub shared: SharedSettings,
+}
+
+/// The app of a version.
+#[derive(Debug, Clone)]
+pub enum App {
+    /// Our own page, and how it looks.
+    Themed(Theme),
+    /// Somebody else's app, for which this process is a sidecar.
+    Upstream(Upstream),
 }
 
 /// What every version and the edge must have in common.
@@ -44,7 +57,7 @@ pub struct SharedSettings {
 /// The prefix of the environment variables.
 const PREFIX: &str = "STICKSHIFT";
 
-/// Every setting of the app.
+/// Every setting of the themed app. A sidecar has those from `session_seconds` on, and [`upstream_settings`].
 pub fn app_settings() -> Vec<Setting> {
     vec![
         Setting::without_default(
@@ -78,6 +91,10 @@ pub fn app_settings() -> Vec<Setting> {
     ]
 }
 
+fn all_settings() -> impl Iterator<Item = Setting> {
+    app_settings().into_iter().chain(upstream_settings())
+}
+
 impl Settings {
     /// Loads the settings of the version that a theme file describes.
     ///
@@ -93,7 +110,15 @@ impl Settings {
             &values.text("font_family")?,
         );
         let theme = theme.map_err(|cause| values.refuse(cause.setting, &cause))?;
-        Ok(Self { version, theme, shared: values.shared()? })
+        Ok(Self { version, app: App::Themed(theme), shared: values.shared()? })
+    }
+
+    /// Loads the settings of a sidecar from the environment.
+    ///
+    /// Errors name the variable and what it takes.
+    pub fn of_sidecar(version: VersionCode, target: Target) -> Result<Self> {
+        let values = Values::read(None)?;
+        Ok(Self { version, app: App::Upstream(values.upstream(target)?), shared: values.shared()? })
     }
 }
 
@@ -138,7 +163,7 @@ impl<'a> Values<'a> {
         // Theme files name their settings in upper case. The environment's names arrive in lower case.
         let file: Map<_, _> = file.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
         let mut config = Config::builder();
-        for setting in app_settings().into_iter().filter(|setting| !setting.default.is_empty()) {
+        for setting in all_settings().filter(|setting| !setting.default.is_empty()) {
             config = config.set_default(setting.name, setting.default)?;
         }
         let config = config.add_source(Collected(file.clone())).add_source(Collected(environment.clone()));
@@ -149,7 +174,7 @@ impl<'a> Values<'a> {
 
     /// Rejects unknown names, so that a typo is not ignored silently. Rejects secrets in a theme file.
     fn check_names(&self, file: &Map<String, Value>) -> Result<()> {
-        let settings = app_settings();
+        let settings: Vec<Setting> = all_settings().collect();
         for name in file.keys().chain(self.environment.keys()) {
             let Some(setting) = settings.iter().find(|setting| setting.name == *name) else {
                 let nearest = settings
@@ -190,6 +215,13 @@ impl<'a> Values<'a> {
         self.required(interval.name)
     }
 
+    /// An interval whose range depends on no other one.
+    fn checked_interval(&self, interval: &Interval) -> Result<u64> {
+        let value = self.interval(interval)?;
+        interval.check(value, u64::MAX).map_err(|cause| self.refuse(interval.name, cause))?;
+        Ok(value)
+    }
+
     fn shared(&self) -> Result<SharedSettings> {
         let timing = Timing {
             session_seconds: self.interval(&SESSION)?,
@@ -198,9 +230,8 @@ impl<'a> Values<'a> {
             trust_window_seconds: self.interval(&TRUST_WINDOW)?,
             clock_allowance_seconds: self.interval(&CLOCK_ALLOWANCE)?,
         };
-        let plan_ttl_seconds = self.interval(&PLAN_TTL)?;
-        let ranges = timing.check().and_then(|()| PLAN_TTL.check(plan_ttl_seconds, u64::MAX));
-        ranges.map_err(|cause| self.refuse(cause.name, &cause))?;
+        timing.check().map_err(|cause| self.refuse(cause.name, &cause))?;
+        let plan_ttl_seconds = self.checked_interval(&PLAN_TTL)?;
         let keys = self.get::<String>("keys")?.map(|list| Keys::parse(&list)).transpose();
         let keys = keys.map_err(|cause| self.refuse("keys", cause))?;
         let origin_secret = self.get::<String>("origin_secret")?;

@@ -2,11 +2,14 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Input, MatchKind};
 
 /// Words that crawlers and monitors have in their names, in lower case. `bot` covers Googlebot, bingbot and
-/// most others, and has a search of its own. These are names without `bot` in them.
-const MARKS: [&str; 19] = [
+/// most others. The rest are names without `bot` in them.
+const MARKS: [&str; 20] = [
+    "bot",
     "crawl",
     "spider",
     "slurp",
@@ -28,32 +31,35 @@ const MARKS: [&str; 19] = [
     "blackbox-exporter",
 ];
 
-/// Every request is searched, so the searches are prepared once.
-static SEARCHES: LazyLock<Searches> = LazyLock::new(|| Searches {
-    bot: Finder::new("bot"),
-    marks: MARKS.map(Finder::new),
-    uptime: Finder::new("uptime"),
-    mozilla: Finder::new("mozilla"),
-});
+/// Words that are no mark of a crawler by themselves. The phones of one maker are called `Cubot`, and people
+/// use them. `uptime` is a mark only where no browser is named.
+const OTHER_WORDS: [&str; 3] = ["cubot", "uptime", "mozilla"];
 
-struct Searches {
-    bot: Finder<'static>,
-    marks: [Finder<'static>; MARKS.len()],
-    uptime: Finder<'static>,
-    mozilla: Finder<'static>,
-}
+/// One pass over the header finds all words: every request is searched. The automaton is built directly,
+/// because `AhoCorasick` also brings every other kind of automaton into the binary.
+static WORDS: LazyLock<DFA> = LazyLock::new(|| {
+    DFA::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::LeftmostFirst)
+        .prefilter(false)
+        .build(OTHER_WORDS.iter().chain(&MARKS))
+        .expect("some short words make a small automaton")
+});
 
 /// Whether a `User-Agent` belongs to a known crawler or monitor. Such a request begins no session.
 ///
 /// Plain clients such as curl count as viewers. So does `Amazon CloudFront`, the value that arrives when
 /// CloudFront does not forward the viewer's own header, and so does a request without the header.
 pub fn is_bot(user_agent: &str) -> bool {
-    let Searches { bot, marks, uptime, mozilla } = &*SEARCHES;
-    let user_agent = user_agent.to_ascii_lowercase();
-    let user_agent = user_agent.as_bytes();
-    let has = |search: &Finder<'_>| search.find(user_agent).is_some();
-    // The phones of one maker are called `Cubot`, and people use them.
-    bot.find_iter(user_agent).any(|at| !user_agent[..at].ends_with(b"cu"))
-        || marks.iter().any(has)
-        || (has(uptime) && !has(mozilla))
+    let (mut has_uptime, mut has_mozilla) = (false, false);
+    let words = WORDS.try_find_iter(Input::new(user_agent)).expect("the automaton supports unanchored searches");
+    for word in words {
+        match OTHER_WORDS.get(word.pattern().as_usize()) {
+            Some(&"cubot") => {}
+            Some(&"uptime") => has_uptime = true,
+            Some(_) => has_mozilla = true,
+            None => return true,
+        }
+    }
+    has_uptime && !has_mozilla
 }

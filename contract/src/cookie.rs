@@ -46,6 +46,16 @@ pub enum Claim {
     Nothing,
 }
 
+/// Every name of a cookie of ours. An app behind the sidecar neither gets nor sets one. The last four belong to passes.
+pub const OUR_COOKIES: [&str; 6] = [
+    SessionCookie::NAME,
+    SessionCookie::PREFIXED_NAME,
+    "sessiontoken-pass",
+    "__Host-sessiontoken-pass",
+    "stickshift-pass",
+    "__Host-stickshift-pass",
+];
+
 /// Bare tokens of one viewer, in the order of the cookies, each one once. At least one, at most
 /// [`BareTokens::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,10 @@ pub const REVISION_HEADER: &str = "x-stickshift-revision";
 /// Request header on `moved`: the version that the session left.
 pub const FROM_HEADER: &str = "x-stickshift-from";
 
+/// Request header from the sidecar to its upstream: the first digits of the session's token, see
+/// [`Token::short`](crate::Token::short). They name a session in logs and give nobody access to it.
+pub const SESSION_HEADER: &str = "x-stickshift-session";
+
 /// Request header: the formats that the edge can read, see [`EDGE_FORMATS`].
 pub const EDGE_HEADER: &str = "x-stickshift-edge";
 

@@ -1,9 +1,10 @@
-//! Every length of time that can be set: name, default, range and description, each in one place.
+//! Every length of time and every other number that can be set: name, default, range and description, each in one
+//! place.
 //!
 //! Settings, the function's configuration and the docs take them from here. Tests compare
 //! `infra/variables.tf` and the docs with them.
 
-/// A length of time that can be set, in the unit that its name ends with.
+/// A length of time that can be set, in the unit that its name ends with, or another number.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Interval {
     /// The name in lower case, for example `session_seconds`.
@@ -101,6 +102,69 @@ pub static HEDGE_DELAY: Interval = Interval {
     within: Some(&DEADLINE),
     about: "How many milliseconds the nearest replica may take before the function asks the second \
             nearest as well.",
+};
+
+/// How long the sidecar waits for the beginning of an answer.
+pub static UPSTREAM_HEAD: Interval = Interval {
+    name: "upstream_head_seconds",
+    default: 25,
+    minimum: 1,
+    maximum: 3600,
+    within: None,
+    about: "How many seconds the upstream may take until it begins to answer. Then the viewer gets 504. CloudFront \
+            waits 30 s.",
+};
+
+/// How long an answer may pause behind the sidecar.
+pub static UPSTREAM_PAUSE: Interval = Interval {
+    name: "upstream_pause_seconds",
+    default: 60,
+    minimum: 1,
+    maximum: 86_400,
+    within: None,
+    about: "How many seconds the upstream may pause within an answer. Then the answer is broken off. An event stream \
+            needs something more often than this, for example a comment.",
+};
+
+/// How long a WebSocket may be silent.
+pub static TUNNEL_SILENCE: Interval = Interval {
+    name: "tunnel_silence_seconds",
+    default: 600,
+    minimum: 1,
+    maximum: 86_400,
+    within: None,
+    about: "How many seconds a WebSocket may be silent in both directions before it is closed.",
+};
+
+/// The largest body of a request that the sidecar sends on.
+pub static BODY_LIMIT: Interval = Interval {
+    name: "body_limit_bytes",
+    default: 21_474_836_480,
+    minimum: 0,
+    maximum: 1_099_511_627_776,
+    within: None,
+    about: "The largest body of a request, in bytes. A larger one gets 413. The default is CloudFront's limit.",
+};
+
+/// How many connections the sidecar opens to its upstream.
+pub static UPSTREAM_CONNECTIONS: Interval = Interval {
+    name: "upstream_connections",
+    default: 1000,
+    minimum: 1,
+    maximum: 100_000,
+    within: None,
+    about: "How many connections to the upstream are open at most, WebSockets not counted. Further requests wait for \
+            10 s.",
+};
+
+/// How many connections the sidecar accepts.
+pub static VIEWER_CONNECTIONS: Interval = Interval {
+    name: "viewer_connections",
+    default: 20_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    within: None,
+    about: "How many connections are accepted at most. Further ones wait in the system's queue.",
 };
 
 /// An interval's value is out of its range.

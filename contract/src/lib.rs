@@ -22,14 +22,15 @@ mod version;
 mod weight;
 
 pub use bot::is_bot;
-pub use cookie::{BareTokens, Claim, SameSite, SessionCookie, cookie_values};
+pub use cookie::{BareTokens, Claim, OUR_COOKIES, SameSite, SessionCookie, cookie_values};
 pub use headers::{
     EDGE_FORMATS, EDGE_HEADER, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, REVISION_HEADER, ROUTE_HEADER,
-    VERSION_HEADER,
+    SESSION_HEADER, VERSION_HEADER,
 };
 pub use interval::{
-    CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Interval, OutOfRange, PLAN_TTL, SESSION, SESSION_MAX, TOUCH_INTERVAL,
-    TRUST_WINDOW,
+    BODY_LIMIT, CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Interval, OutOfRange, PLAN_TTL, SESSION, SESSION_MAX,
+    TOUCH_INTERVAL, TRUST_WINDOW, TUNNEL_SILENCE, UPSTREAM_CONNECTIONS, UPSTREAM_HEAD, UPSTREAM_PAUSE,
+    VIEWER_CONNECTIONS,
 };
 pub use item::SessionItem;
 pub use kind::{ASSET_PREFIX, Kind, KindInputs};

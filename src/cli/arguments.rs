@@ -1,5 +1,7 @@
 //! Arguments that several commands take, and how they print a version.
 
+#[cfg(feature = "embedded-dynamodb")]
+use stickshift::forward::{Target, TargetError};
 use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, State, VersionCode, Weight};
 
 /// Where a version answers monitors.
@@ -11,6 +13,15 @@ pub(super) fn parse_weight(text: &str) -> Result<(VersionCode, Weight), String> 
     let version = VersionCode::parse(version).map_err(|cause| cause.to_string())?;
     let weight = Weight::parse_percent(weight).map_err(|cause| cause.to_string())?;
     Ok((version, weight))
+}
+
+/// Reads `VERSION=URL`.
+#[cfg(feature = "embedded-dynamodb")]
+pub(super) fn parse_app(text: &str) -> Result<(VersionCode, Target), String> {
+    let (version, url) = text.split_once('=').ok_or("expected VERSION=URL, for example 2=http://127.0.0.1:3000")?;
+    let version = VersionCode::parse(version).map_err(|cause| cause.to_string())?;
+    let target = url.parse().map_err(|cause: TargetError| cause.to_string())?;
+    Ok((version, target))
 }
 
 /// Reads `VERSION=HOST:PORT`.

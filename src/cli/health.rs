@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
-use awc::Client;
-use awc::http::header::USER_AGENT;
+use actix_web::web::Bytes;
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::http::header::USER_AGENT;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 
 use super::arguments::ADMIN_LISTEN;
 
@@ -18,15 +22,14 @@ pub(super) struct Health {
 
 /// Asks once, for 2 s at most. Errors: there is no answer, or one with another status than 200.
 pub(super) async fn health(Health { url }: Health) -> Result<()> {
-    let client = Client::builder()
-        .timeout(Duration::from_secs(2))
-        .disable_redirects()
-        // An edge recognises a monitor by this name and sends it to the stable version.
-        .add_default_header((USER_AGENT, "stickshift health-check"))
-        .finish();
-    let response = client.get(&url).send().await.map_err(|cause| anyhow!("{url} does not answer: {cause}"))?;
-    if response.status() != 200 {
-        bail!("{url} answers {}", response.status());
+    // An edge recognises a monitor by this name and sends it to the stable version.
+    let request = Request::get(&url).header(USER_AGENT, "stickshift health-check").body(Empty::<Bytes>::new())?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let answer = tokio::time::timeout(Duration::from_secs(2), client.request(request));
+    let answer = answer.await.map_err(|_| anyhow!("{url} does not answer within 2 s"))?;
+    let answer = answer.with_context(|| format!("{url} does not answer"))?;
+    if answer.status() != 200 {
+        bail!("{url} answers {}", answer.status());
     }
     Ok(())
 }

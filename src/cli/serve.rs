@@ -21,6 +21,13 @@ pub(super) struct Serve {
     /// The version's theme file, for example themes/version1.toml
     #[arg(long, value_name = "FILE")]
     theme: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where an origin listens, and where it keeps its sessions.
+#[derive(Debug, Args)]
+pub(super) struct Place {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
@@ -37,16 +44,20 @@ pub(super) struct Serve {
     data_dir: PathBuf,
 }
 
-/// Serves it until a signal to stop. Errors are for people and say what to do.
+/// Serves the themed app until a signal to stop. Errors are for people and say what to do.
 pub(super) async fn serve(arguments: Serve) -> Result<()> {
-    let settings = Settings::load(&arguments.theme)?;
-    let public = bind(arguments.listen, "--listen", &format!("version {}", settings.version))?;
-    let admin = bind(arguments.admin_listen, "--admin-listen", "monitors")?;
+    serve_at(arguments.place, Settings::load(&arguments.theme)?).await
+}
+
+/// Serves a version until a signal to stop. Errors are for people and say what to do.
+pub(super) async fn serve_at(place: Place, settings: Settings) -> Result<()> {
+    let public = bind(place.listen, "--listen", &format!("version {}", settings.version))?;
+    let admin = bind(place.admin_listen, "--admin-listen", "monitors")?;
     let listeners = OriginListeners { public, admin };
     #[cfg(feature = "embedded-dynamodb")]
-    if arguments.embedded {
+    if place.embedded {
         let mut settings = settings;
-        let data_dir = DataDir::open(&arguments.data_dir)?;
+        let data_dir = DataDir::open(&place.data_dir)?;
         // The directory may hold sessions of `up`, which signs with these keys.
         let keys = data_dir.keys()?;
         settings.shared.cookie.keys.get_or_insert(keys);

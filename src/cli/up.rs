@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use log::info;
+use stickshift::forward::Target;
 use stickshift::local::SharedRng;
 use stickshift::local::machine::{DataDir, Machine, MachineConfig, RunningVersion};
-use stickshift::settings::Settings;
+use stickshift::settings::{App, Settings};
 use stickshift_contract::{DEADLINE, VersionCode, Weight};
 use stickshift_edge::CustomOrigin;
 
-use super::arguments::{ADMIN_LISTEN, in_words, parse_weight};
+use super::arguments::{ADMIN_LISTEN, in_words, parse_app, parse_weight};
 use super::stop::StopSignal;
 
 #[derive(Debug, Args)]
@@ -25,9 +26,14 @@ pub(super) struct Up {
     /// as before]
     #[arg(long = "weight", value_name = "VERSION=PERCENT", value_parser = parse_weight)]
     weights: Vec<(VersionCode, Weight)>,
-    /// Folder of theme files; every *.toml in it is a version, the first by name is stable
-    #[arg(long, value_name = "FOLDER", default_value = "themes")]
-    themes: PathBuf,
+    /// A version that is an app of your own, and where that is: http://HOST:PORT or unix:PATH; once for each. It takes
+    /// the place of a theme with the same VERSION_CODE
+    #[arg(long = "app", value_name = "VERSION=URL", value_parser = parse_app)]
+    apps: Vec<(VersionCode, Target)>,
+    /// Folder of theme files; every *.toml in it is a version, the first by name is stable [default: themes, or with
+    /// --app none]
+    #[arg(long, value_name = "FOLDER")]
+    themes: Option<PathBuf>,
     /// Where sessions and keys are kept
     #[arg(long, value_name = "FOLDER", default_value = ".stickshift")]
     data_dir: PathBuf,
@@ -42,8 +48,7 @@ pub(super) struct Up {
 /// Runs until a signal to stop. Errors are for people and say what to do.
 pub(super) async fn up(arguments: Up) -> Result<()> {
     let stop = StopSignal::install()?;
-    let mut versions =
-        theme_files(&arguments.themes)?.iter().map(|file| Settings::load(file)).collect::<Result<Vec<_>>>()?;
+    let mut versions = versions(arguments.themes.as_deref(), &arguments.apps)?;
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let keys = data_dir.keys()?;
     for settings in &mut versions {
@@ -67,6 +72,27 @@ pub(super) async fn up(arguments: Up) -> Result<()> {
     stop.wait().await;
     info!("stopping: finishing requests in progress");
     machine.stop().await
+}
+
+/// The versions: those of the theme files, and the apps. The first one is stable.
+fn versions(themes: Option<&Path>, apps: &[(VersionCode, Target)]) -> Result<Vec<Settings>> {
+    let files = match themes {
+        Some(folder) => theme_files(folder)?,
+        None if apps.is_empty() => theme_files(Path::new("themes"))?,
+        None => Vec::new(),
+    };
+    let mut versions = files.iter().map(|file| Settings::load(file)).collect::<Result<Vec<_>>>()?;
+    for (index, (version, target)) in apps.iter().enumerate() {
+        if apps[..index].iter().any(|(earlier, _)| earlier == version) {
+            bail!("--app names version {version} twice: each version is one app");
+        }
+        let app = Settings::of_sidecar(*version, target.clone())?;
+        match versions.iter_mut().find(|themed| themed.version == *version) {
+            Some(themed) => *themed = app,
+            None => versions.push(app),
+        }
+    }
+    Ok(versions)
 }
 
 /// Every theme file in a folder, sorted by name.
@@ -96,7 +122,11 @@ fn overview(machine: &Machine, data_dir: &Path) -> String {
         let version = settings.version;
         let Some(planned) = machine.cloudfront.plan.versions().get(&version) else { continue };
         let about = format!("version {version}, {}", in_words(&machine.cloudfront.plan, version, planned));
-        row(&settings.theme.name, format!("http://{address}"), about);
+        let (name, about) = match &settings.app {
+            App::Themed(theme) => (theme.name.as_str(), about),
+            App::Upstream(upstream) => ("Sidecar", format!("{about}; the app is at {}", upstream.target)),
+        };
+        row(name, format!("http://{address}"), about);
     }
     for RunningVersion { settings, admin_address, .. } in &machine.versions {
         let about = format!("of version {}: /healthz, /readyz, /metrics", settings.version);

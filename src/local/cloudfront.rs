@@ -2,7 +2,6 @@
 //! the edge, and sends the request on to the origin that the edge chose. Bodies stream both ways. Nothing
 //! is cached.
 
-mod forward;
 mod handler;
 mod shared_rng;
 mod translate;

@@ -122,6 +122,9 @@ impl Machine {
 
     /// Stops all parts, beginning at the viewers' end: a part stops only when nothing needs it any more.
     pub async fn stop(self) -> Result<()> {
+        for version in &self.versions {
+            version.origin.end_streams();
+        }
         self.cloudfront.stop().await;
         for version in self.versions {
             version.origin.stop().await;

@@ -24,6 +24,8 @@ use super::metrics::Metrics;
 pub(super) struct Entrance {
     metrics: web::Data<Metrics>,
     origin_secret: Option<SecretString>,
+    /// A path that needs no secret.
+    open_path: Option<&'static str>,
     is_closing: AtomicBool,
 }
 
@@ -52,8 +54,12 @@ pub(super) async fn enter(
 }
 
 impl Entrance {
-    pub(super) fn new(metrics: web::Data<Metrics>, origin_secret: Option<SecretString>) -> Self {
-        Self { metrics, origin_secret, is_closing: AtomicBool::new(false) }
+    pub(super) fn new(
+        metrics: web::Data<Metrics>,
+        origin_secret: Option<SecretString>,
+        open_path: Option<&'static str>,
+    ) -> Self {
+        Self { metrics, origin_secret, open_path, is_closing: AtomicBool::new(false) }
     }
 
     /// From now on, every response asks its client to close the connection.
@@ -64,7 +70,7 @@ impl Entrance {
     /// Whether the request knows the origin secret, or does not need it.
     fn admits(&self, request: &ServiceRequest) -> bool {
         let Some(secret) = &self.origin_secret else { return true };
-        if request.path() == "/healthz" {
+        if self.open_path == Some(request.path()) {
             return true;
         }
         let presented = request.headers().get(ORIGIN_VERIFY_HEADER).map_or(&b""[..], HeaderValue::as_bytes);

@@ -43,9 +43,12 @@ pub(super) fn start(
     Ok(handle)
 }
 
-/// `/healthz`: the process is alive. Viewers may see this one, too.
+/// Whether the process is alive. The themed app answers this to viewers, too.
+pub(super) const ALIVE_PATH: &str = "/healthz";
+
+/// [`ALIVE_PATH`].
 pub(super) fn alive_resource() -> actix_web::Resource {
-    read_only("/healthz").route(web::get().to(alive)).route(web::head().to(alive))
+    read_only(ALIVE_PATH).route(web::get().to(alive)).route(web::head().to(alive))
 }
 
 /// A resource without any other method than GET and HEAD.

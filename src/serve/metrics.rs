@@ -7,6 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use stickshift_contract::{Route, VersionCode};
@@ -31,6 +32,8 @@ pub(super) struct Metrics {
     pub sessions_failed: Counter,
     /// Requests that the edge meant for another version.
     pub misdirected: Counter,
+    /// Answers of a sidecar that are still being sent, WebSockets among them.
+    pub open_connections: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +52,12 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("requests", "Requests by the edge's reason and by status", requests.clone());
         registry.register("request_seconds", "Time from request to response", latency.clone());
+        let open_connections = Gauge::default();
+        registry.register(
+            "open_connections",
+            "Answers that are still being sent, with WebSockets",
+            open_connections.clone(),
+        );
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::<u64, AtomicU64>::default();
             registry.register(name, help, counter.clone());
@@ -62,6 +71,7 @@ impl Metrics {
             foreign_views: counter("foreign_views", "Views of sessions that are on another version"),
             sessions_failed: counter("sessions_failed", "Sessions that saw their first answer with a 5xx status"),
             misdirected: counter("misdirected", "Requests that the edge meant for another version"),
+            open_connections,
             registry,
             requests,
             latency,

@@ -4,13 +4,17 @@
 //! [`Session`] into the request's extensions. When the status of the answer is known, it writes a new
 //! session and sets the cookie.
 
+use std::time::Duration;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
 use log::{Level, warn};
-use stickshift_contract::{Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode, is_bot};
+use stickshift_contract::{
+    BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode, is_bot,
+};
 use stickshift_session::{Pending, Rules, Session, Step, Visit, Written};
 
 use super::answers::error_page;
@@ -164,6 +168,29 @@ impl SessionLayer {
         Ok(session)
     }
 
+    /// Renews a session for an answer that is still open, if it is time. Returns its new receipt, or `None` if
+    /// the session is over, elsewhere or unknown.
+    pub(super) async fn keep(&self, receipt: Receipt) -> Option<Receipt> {
+        let claim = match BareTokens::collect([receipt.token]) {
+            Some(token) if !self.rules.has_keys => Claim::Bare(token),
+            _ => Claim::Receipt(receipt),
+        };
+        let visit = Visit { claim, kind: Kind::Visit, route: None, chosen: None, revision: None, from: None };
+        let session = match self.rules.enter(&visit, unix_now(), &mut rand::rng()) {
+            Step::Done(session) => session,
+            Step::Write(pending) => self.write(*pending).await.ok()?,
+        };
+        match session {
+            Session::Here { receipt, .. } => Some(receipt),
+            _ => None,
+        }
+    }
+
+    /// How often a session is renewed.
+    pub(super) fn touch_interval(&self) -> Duration {
+        Duration::from_secs(self.rules.timing.touch_interval_seconds)
+    }
+
     /// Does a write and whatever follows from it.
     async fn write(&self, mut pending: Pending) -> Result<Session, Unwritten> {
         loop {
@@ -228,7 +255,6 @@ impl ResponseError for Unwritten {
 #[cfg(all(test, feature = "embedded-dynamodb"))]
 mod tests {
     use std::net::TcpListener;
-    use std::time::Duration;
 
     use actix_web::http::StatusCode;
     use actix_web::test::{TestRequest, call_service, init_service};

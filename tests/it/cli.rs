@@ -266,13 +266,13 @@ async fn malformed_requests_are_one_line_a_minute() {
 
 #[actix_web::test]
 async fn ctrl_c_finishes_requests_in_progress() {
-    let up = Up::start(&[], &[]);
+    let up = Up::start(&["--app", &format!("1={}", crate::upstream::spawn_app())], &[]);
     let idle = Viewer::new(&up.cloudfront);
     assert_eq!(idle.get("/").await.status, 200);
     // A request whose body takes its time: the answer can only come after the signal.
     let (parts, receiver) = tokio::sync::mpsc::channel::<Result<&'static str, std::io::Error>>(1);
     let body = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|part| (part, receiver)) });
-    let request = Viewer::new(&up.cloudfront).request("POST", "/").body(reqwest::Body::wrap_stream(body));
+    let request = Viewer::new(&up.cloudfront).request("POST", "/drink").body(reqwest::Body::wrap_stream(body));
     let answer = actix_web::rt::spawn(async move { send(request).await });
     parts.send(Ok("the first part")).await.expect("sent");
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -283,7 +283,7 @@ async fn ctrl_c_finishes_requests_in_progress() {
     parts.send(Ok("the last part")).await.expect("sent");
     drop(parts);
     let answer = answer.await.expect("an answer");
-    assert_eq!((answer.status, answer.body.as_str()), (405, "405: this page takes GET and HEAD\n"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "27"));
     up.ended();
     assert!(begin.elapsed() < Duration::from_secs(8), "idle connections must not delay the end");
 }

@@ -17,5 +17,7 @@ mod serve_pages;
 mod serve_sessions;
 mod session_store;
 mod settings;
+mod sidecar;
 mod support;
+mod upstream;
 mod wire;

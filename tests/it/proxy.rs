@@ -2,61 +2,19 @@
 
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::web;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use stickshift::local::machine::Machine;
 use stickshift::store::DynamoDb;
 
 use crate::cli::{Up, peak_memory_kib};
-use crate::support::{BUSY, Viewer, any_port, change_plan, machine_config, send, spawn_machine};
-
-/// An origin that tells what it was sent, drinks what it is given, and pours or dawdles on demand.
-fn spawn_origin() -> u16 {
-    let listener = any_port();
-    let port = listener.local_addr().expect("an address").port();
-    let tell = |request: HttpRequest| async move {
-        let headers: Vec<_> = request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect();
-        HttpResponse::Ok()
-            .insert_header(("keep-alive", "timeout=5"))
-            .append_header(("set-cookie", "a=1"))
-            .append_header(("set-cookie", "b=2"))
-            .json(json!({ "method": request.method().as_str(), "uri": request.uri().to_string(), "headers": headers }))
-    };
-    let drink = |mut body: web::Payload| async move {
-        let mut size = 0;
-        while let Some(part) = body.next().await {
-            size += part.expect("a part").len();
-        }
-        HttpResponse::Ok().body(size.to_string())
-    };
-    let pour = |size: web::Path<usize>| async move {
-        const PART: &[u8] = &[b'.'; 64 * 1024];
-        let parts = size.into_inner() / PART.len();
-        HttpResponse::Ok()
-            .streaming(stream::iter(0..parts).map(|_| Ok::<_, std::io::Error>(web::Bytes::from_static(PART))))
-    };
-    let dawdle = |seconds: web::Path<u64>| async move {
-        tokio::time::sleep(Duration::from_secs(seconds.into_inner())).await;
-        HttpResponse::Ok().body("at last")
-    };
-    let server = HttpServer::new(move || {
-        App::new()
-            .route("/drink", web::post().to(drink))
-            .route("/pour/{size}", web::get().to(pour))
-            .route("/dawdle/{seconds}", web::get().to(dawdle))
-            .default_service(web::to(tell))
-    });
-    actix_web::rt::spawn(server.workers(1).disable_signals().listen(listener).expect("a server").run());
-    port
-}
+use crate::support::{BUSY, Viewer, change_plan, machine_config, send, spawn_machine};
+use crate::upstream::spawn_app;
 
 /// Puts an origin in the place of both versions.
-async fn take_over(dynamodb: &DynamoDb, port: u16) {
+async fn take_over(dynamodb: &DynamoDb, url: &str) {
+    let port: u16 = url.rsplit(':').next().expect("a port").parse().expect("a number");
     change_plan(&dynamodb.client(), |plan| {
         plan["versions"]["1"]["origin"]["port"] = json!(port);
         plan["versions"]["2"]["origin"]["port"] = json!(port);
@@ -67,7 +25,7 @@ async fn take_over(dynamodb: &DynamoDb, port: u16) {
 }
 
 async fn told(machine: &Machine, request: impl FnOnce(&Viewer) -> reqwest::RequestBuilder) -> Value {
-    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    take_over(&machine.dynamodb.dynamodb(), &spawn_app()).await;
     let page = send(request(&Viewer::at(machine))).await;
     assert_eq!(page.status, 200, "{}", page.body);
     serde_json::from_str(&page.body).expect("JSON")
@@ -118,7 +76,7 @@ async fn the_origin_is_sent_what_the_viewer_sent_and_what_cloudfront_adds() {
 #[actix_web::test]
 async fn the_viewer_gets_what_the_origin_sent_and_what_cloudfront_adds() {
     let machine = spawn_machine("50").await;
-    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    take_over(&machine.dynamodb.dynamodb(), &spawn_app()).await;
     let response = Viewer::at(&machine).request("GET", "/").send().await.expect("a response");
     let headers = response.headers();
     assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
@@ -134,9 +92,9 @@ async fn an_origin_that_is_too_slow_is_a_504() {
     let mut config = machine_config();
     config.read_timeout_seconds = 1;
     let machine = Machine::start(config).await.expect("a machine");
-    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    take_over(&machine.dynamodb.dynamodb(), &spawn_app()).await;
     let viewer = Viewer::at(&machine);
-    let page = viewer.get("/dawdle/20").await;
+    let page = viewer.get("/dawdle/20000").await;
     assert_eq!((page.status, page.header("x-cache")), (504, "Error from cloudfront"));
     assert_eq!(viewer.get("/dawdle/0").await.body, "at last");
 }
@@ -146,7 +104,7 @@ async fn a_hundred_megabytes_pass_both_ways_in_little_memory() {
     const SIZE: usize = 100 * 1024 * 1024;
     let _busy = BUSY.lock().await;
     let up = Up::start(&[], &[("STICKSHIFT_PLAN_TTL_SECONDS", "0")]);
-    take_over(&DynamoDb::at(&up.dynamodb), spawn_origin()).await;
+    take_over(&DynamoDb::at(&up.dynamodb), &spawn_app()).await;
     let viewer = Viewer::new(&up.cloudfront);
     viewer.get("/").await;
     let before = peak_memory_kib(up.process_id());
@@ -178,7 +136,7 @@ async fn a_hundred_megabytes_pass_both_ways_in_little_memory() {
 #[actix_web::test]
 async fn a_viewer_who_leaves_stops_the_download() {
     let machine = spawn_machine("50").await;
-    take_over(&machine.dynamodb.dynamodb(), spawn_origin()).await;
+    take_over(&machine.dynamodb.dynamodb(), &spawn_app()).await;
     let viewer = Viewer::at(&machine);
     for _ in 0..20 {
         let response = viewer.request("GET", &format!("/pour/{}", 1 << 30)).send().await.expect("a response");

@@ -1,5 +1,6 @@
 //! What the local CloudFront does with one request.
 
+use std::future::pending;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -14,16 +15,20 @@ use stickshift_edge::replicas::{Replicas, route};
 use stickshift_edge::{CustomOrigin, Headers, Origin, Router, RouterConfig};
 use uuid::Uuid;
 
-use super::forward::{self, ForwardError};
 use super::shared_rng::SharedRng;
 use super::translate;
 use crate::clock::unix_now;
+use crate::forward::{ForwardError, Forwarder, Limits};
+use crate::listener::worker_threads;
 use crate::minute_log::MinuteLog;
 use crate::store::DynamoDb;
 
 /// Requests that an origin did not answer.
 static FAILURES: MinuteLog =
     MinuteLog::new(Level::Warn, "requests got no answer from an origin", Some("origins answer again"));
+
+/// The most connections to one origin.
+const CONNECTIONS: usize = 1024;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -48,13 +53,21 @@ pub(super) struct Distribution {
 
 /// Starts it on `listener`. Errors: the listener cannot be used.
 pub(super) fn start(listener: TcpListener, distribution: Distribution) -> std::io::Result<ServerHandle> {
+    let limits = Limits {
+        connections: CONNECTIONS.div_ceil(worker_threads()),
+        connect: Duration::from_secs(10),
+        head: Duration::from_secs(distribution.read_timeout_seconds),
+        pause: Duration::from_secs(distribution.read_timeout_seconds),
+        silence: Duration::from_secs(600),
+        body_bytes: 20 * 1024 * 1024 * 1024,
+    };
     let distribution = web::Data::new(distribution);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(distribution.clone())
             .app_data(web::Data::new(distribution.router()))
             .app_data(web::Data::new(distribution.replicas()))
-            .app_data(web::Data::new(forward::client()))
+            .app_data(web::Data::new(Forwarder::new(limits)))
             .default_service(web::to(handle))
     });
     let server = server.shutdown_timeout(10).disable_signals().listen(listener)?.run();
@@ -83,7 +96,7 @@ async fn handle(
     distribution: web::Data<Distribution>,
     router: web::Data<Router>,
     replicas: web::Data<Replicas>,
-    client: web::Data<awc::Client>,
+    forwarder: web::Data<Forwarder>,
 ) -> HttpResponse {
     let request_id = Uuid::new_v4().simple().to_string();
     let mut request = translate::request(&viewer_request, &request_id);
@@ -101,7 +114,14 @@ async fn handle(
 
     let decision = route(&router, &replicas, &mut request, unix_now(), &mut distribution.rng.clone()).await;
 
-    let mut response = match forward::forward(&client, request, &viewer_request, body).await {
+    let answer = match translate::target(&request).map_err(ForwardError::Unsendable) {
+        Ok(target) => {
+            let outgoing = || translate::outgoing(&request);
+            forwarder.forward(&target, outgoing, &viewer_request, body, pending()).await
+        }
+        Err(cause) => Err(cause),
+    };
+    let mut response = match answer {
         Ok(response) => {
             FAILURES.note_success();
             response
@@ -124,9 +144,11 @@ async fn handle(
 /// [CloudFront does](https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/troubleshooting-response-errors.html).
 fn refusal(cause: &ForwardError) -> HttpResponse {
     let (status, text) = match cause {
-        ForwardError::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "504: the origin took too long to answer\n"),
+        ForwardError::TooSlow(_) => (StatusCode::GATEWAY_TIMEOUT, "504: the origin took too long to answer\n"),
         ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "502: the origin does not answer\n"),
-        ForwardError::BadAnswer(_) => (StatusCode::BAD_GATEWAY, "502: the function's answer cannot be used\n"),
+        ForwardError::Unsendable(_) => (StatusCode::BAD_GATEWAY, "502: the function's answer cannot be used\n"),
+        ForwardError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "413: the request is too large\n"),
+        ForwardError::BadRequest(_) => (StatusCode::BAD_REQUEST, "400: the request contradicts itself\n"),
     };
     HttpResponse::build(status)
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -1,0 +1,312 @@
+//! Sends a request on to a server and streams the answer back. The local CloudFront sends requests to origins
+//! with it, the sidecar to its upstream.
+//!
+//! It reuses connections, and opens no more than its limits allow. A WebSocket becomes a tunnel. What is
+//! refused and what is changed on the way is listed in `docs/http.md`.
+
+mod answer;
+mod fields;
+mod pool;
+mod sent_body;
+mod tunnel;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::{Method, Version};
+use actix_web::{HttpRequest, HttpResponse, web};
+use hyper::Request;
+use hyper::http;
+
+pub use fields::received_fields;
+use pool::{Lease, Pool};
+use sent_body::SentBody;
+
+/// A server that requests are sent to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// By TCP, with plain HTTP.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// By a Unix domain socket.
+    Unix(PathBuf),
+}
+
+/// A text names no server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}`: expected http://HOST:PORT or unix:PATH, for example http://127.0.0.1:3000 or unix:/run/app.sock")]
+pub struct TargetError(String);
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    /// Reads `http://HOST`, `http://HOST:PORT` or `unix:PATH`, with an absolute path.
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let refused = || TargetError(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(refused()) };
+        }
+        let uri: http::Uri = text.parse().map_err(|_| refused())?;
+        let (Some("http"), Some(authority), "/", None) = (uri.scheme_str(), uri.authority(), uri.path(), uri.query())
+        else {
+            return Err(refused());
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        // A port that is no number, and a user before the host.
+        let is_whole = authority.as_str().len() == authority.host().len() || authority.port_u16().is_some();
+        if host.is_empty() || !is_whole || authority.as_str().contains('@') {
+            return Err(refused());
+        }
+        Ok(Self::Tcp { host: host.to_owned(), port: authority.port_u16().unwrap_or(80) })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { .. } => write!(f, "http://{}", self.authority()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Target {
+    /// What it expects as `Host`.
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".to_owned(),
+        }
+    }
+}
+
+/// What a request and its answer may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most connections to one target that are open at once, on one thread. Further requests wait.
+    pub connections: usize,
+    /// How long a request waits for a connection, in all.
+    pub connect: Duration,
+    /// How long the server may take until it begins to answer, counted from the last part of the request that
+    /// it accepted.
+    pub head: Duration,
+    /// How long the server may pause within its answer.
+    pub pause: Duration,
+    /// How long a tunnel may be silent.
+    pub silence: Duration,
+    /// The largest body of a request, in bytes.
+    pub body_bytes: u64,
+}
+
+/// The first part of a request, as the server gets it. The framing of the body is added.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: http::Method,
+    /// Path and query.
+    pub uri: http::Uri,
+    /// All fields but those that are for one connection only.
+    pub fields: http::HeaderMap,
+}
+
+/// Why the viewer cannot get the server's answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// A limit of time is over.
+    #[error("{0}")]
+    TooSlow(&'static str),
+    /// The server cannot be reached, or broke off.
+    #[error("{}", causes(&**.0))]
+    Unreachable(Box<dyn Error>),
+    /// The request's body is larger than the limit.
+    #[error("the request's body has more than {0} bytes")]
+    TooLarge(u64),
+    /// The request contradicts itself.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The request for the server cannot be made.
+    #[error("the request cannot be sent on: {0:#}")]
+    Unsendable(anyhow::Error),
+}
+
+/// An error and what caused it, in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// Sends requests on. Each thread has one.
+#[derive(Debug)]
+pub struct Forwarder {
+    limits: Limits,
+    pools: RefCell<HashMap<Target, Rc<Pool>>>,
+}
+
+impl Forwarder {
+    /// Without any connection yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, pools: RefCell::default() }
+    }
+
+    /// Sends a request with the viewer's body to `target`. `outgoing` makes its first part, and makes it again
+    /// if the connection turns out to be closed. When `ends` is ready, the answer is broken off.
+    pub async fn forward(
+        &self,
+        target: &Target,
+        outgoing: impl Fn() -> anyhow::Result<Outgoing>,
+        viewer: &HttpRequest,
+        payload: web::Payload,
+        ends: impl Future<Output = ()> + 'static,
+    ) -> Result<HttpResponse, ForwardError> {
+        let asked = Asked::of(viewer)?;
+        let (mut body, tunnel) = match asked {
+            Asked::Nothing => (SentBody::empty(), None),
+            Asked::Tunnel => (SentBody::empty(), Some(payload)),
+            Asked::Body(size) => (SentBody::new(payload, size, self.limits.body_bytes)?, None),
+        };
+        let pool = self.pool(target);
+        let last_sent = body.last_sent();
+        loop {
+            let mut lease = pool.lease(self.limits.connect).await?;
+            let request = request(outgoing().map_err(ForwardError::Unsendable)?, asked, body);
+            let is_repeatable = asked == Asked::Nothing && request.method().is_idempotent();
+            last_sent.set(Instant::now());
+            match self.send(&mut lease, request, &last_sent).await {
+                Ok(answer) => {
+                    let is_head = viewer.method() == Method::HEAD;
+                    return match tunnel {
+                        Some(payload) if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+                            Ok(tunnel::open(answer, payload, self.limits.silence, ends))
+                        }
+                        Some(_) => {
+                            Ok(answer::close_after(answer::hand_on(answer, lease, is_head, self.limits.pause, ends)))
+                        }
+                        None => Ok(answer::hand_on(answer, lease, is_head, self.limits.pause, ends)),
+                    };
+                }
+                // The server has closed a connection that was idle, at about the moment of this request.
+                Err(Unsent { request: Some(request), .. }) if lease.is_reused() => body = request.into_body(),
+                Err(Unsent { is_time_out: false, .. }) if lease.is_reused() && is_repeatable => {
+                    body = SentBody::empty();
+                }
+                Err(Unsent { cause, .. }) => return Err(cause),
+            }
+        }
+    }
+
+    /// Sends a request, and waits for the first part of the answer.
+    async fn send(
+        &self,
+        lease: &mut Lease,
+        request: Request<SentBody>,
+        last_sent: &std::cell::Cell<Instant>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Unsent> {
+        let sending = lease.send(request);
+        tokio::pin!(sending);
+        loop {
+            let deadline = last_sent.get() + self.limits.head;
+            match tokio::time::timeout_at(deadline.into(), &mut sending).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(mut failure)) => {
+                    let request = failure.take_message();
+                    let cause = sent_body::refusal(failure.error())
+                        .unwrap_or_else(|| ForwardError::Unreachable(Box::new(failure.into_error())));
+                    return Err(Unsent { request, cause, is_time_out: false });
+                }
+                Err(_) if last_sent.get() + self.limits.head > Instant::now() => {}
+                Err(_) => {
+                    let cause = ForwardError::TooSlow("it took too long to answer");
+                    return Err(Unsent { request: None, cause, is_time_out: true });
+                }
+            }
+        }
+    }
+
+    fn pool(&self, target: &Target) -> Rc<Pool> {
+        if let Some(pool) = self.pools.borrow().get(target) {
+            return Rc::clone(pool);
+        }
+        let pool = Rc::new(Pool::new(target.clone(), self.limits.connections));
+        self.pools.borrow_mut().insert(target.clone(), Rc::clone(&pool));
+        pool
+    }
+}
+
+/// A request that got no answer.
+struct Unsent {
+    /// The request itself, if no part of it was sent.
+    request: Option<Request<SentBody>>,
+    cause: ForwardError,
+    is_time_out: bool,
+}
+
+/// What a request brings besides its first part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    /// A body of so many bytes, or of unknown length.
+    Body(Option<u64>),
+    /// A WebSocket ([RFC 6455, section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
+    Tunnel,
+}
+
+impl Asked {
+    fn of(viewer: &HttpRequest) -> Result<Self, ForwardError> {
+        let headers = viewer.headers();
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        let has_body = length.is_some_and(|length: u64| length > 0) || headers.contains_key(TRANSFER_ENCODING);
+        let is_websocket = headers.get(UPGRADE).is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let is_upgrade = is_websocket
+            && viewer.head().upgrade()
+            && viewer.method() == Method::GET
+            && viewer.version() == Version::HTTP_11;
+        match () {
+            () if viewer.method() == Method::CONNECT => Err(ForwardError::BadRequest("CONNECT is not served")),
+            // actix-web takes everything that follows for the WebSocket's, so the body has no end.
+            () if is_websocket && has_body => Err(ForwardError::BadRequest("a WebSocket's first request has a body")),
+            () if is_upgrade => Ok(Self::Tunnel),
+            () if has_body => Ok(Self::Body(length)),
+            () => Ok(Self::Nothing),
+        }
+    }
+}
+
+/// A whole request, with the fields that frame its body.
+fn request(outgoing: Outgoing, asked: Asked, body: SentBody) -> Request<SentBody> {
+    use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+    use http::{HeaderValue, Method};
+    let Outgoing { method, uri, fields } = outgoing;
+    let mut request = Request::new(body);
+    let has_usual_body = matches!(method, Method::POST | Method::PUT | Method::PATCH);
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, fields);
+    let fields = request.headers_mut();
+    match asked {
+        Asked::Nothing if has_usual_body => drop(fields.insert(CONTENT_LENGTH, 0.into())),
+        Asked::Nothing => {}
+        Asked::Body(Some(length)) => drop(fields.insert(CONTENT_LENGTH, length.into())),
+        Asked::Body(None) => drop(fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+        Asked::Tunnel => {
+            fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        }
+    }
+    request
+}

@@ -1,0 +1,89 @@
+//! Reads the plan every ten seconds, so that an instance knows what has become of its own version.
+
+use std::time::Duration;
+
+use actix_web::rt::{self, task::JoinHandle};
+use aws_sdk_dynamodb::Client;
+use log::Level;
+use stickshift_contract::{State, VersionCode};
+use tokio::sync::watch;
+
+use crate::clock::unix_now;
+use crate::minute_log::MinuteLog;
+use crate::store::plans::read_plan;
+
+/// How often the plan is read.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+static FAILURES: MinuteLog =
+    MinuteLog::new(Level::Warn, "the plan could not be read", Some("the plan can be read again"));
+
+/// What an instance knows of itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Standing {
+    /// The revision of the plan that was read.
+    revision: u64,
+    /// The state of this version, and the end of its drain. Without a plan, or if the plan does not have the
+    /// version, `None`.
+    state: Option<(State, Option<u64>)>,
+    /// Whether the server is about to stop.
+    pub(super) is_stopping: bool,
+}
+
+/// The task that reads.
+#[derive(Debug)]
+pub(super) struct PlanWatch {
+    standing: watch::Sender<Standing>,
+    task: JoinHandle<()>,
+}
+
+impl Standing {
+    /// Whether sessions of the version must move, so that nothing may stay open for them. A version that the
+    /// plan does not have is served to whoever comes without an edge.
+    pub(super) fn is_out(&self) -> bool {
+        match self.state {
+            Some((State::Withdrawn, _)) => true,
+            Some((State::Draining, Some(until))) => unix_now() >= until,
+            _ => false,
+        }
+    }
+}
+
+impl PlanWatch {
+    pub(super) fn start(version: VersionCode, client: Client, table: String) -> Self {
+        let (standing, _) = watch::channel(Standing::default());
+        let sender = standing.clone();
+        let task = rt::spawn(async move {
+            let mut interval = tokio::time::interval(INTERVAL);
+            loop {
+                interval.tick().await;
+                match read_plan(&client, &table).await {
+                    Ok(Some(plan)) => {
+                        FAILURES.note_success();
+                        let state = plan.versions().get(&version).map(|planned| (planned.state, planned.until));
+                        sender.send_modify(|standing| {
+                            // A lower revision never counts.
+                            if plan.revision() >= standing.revision {
+                                (standing.revision, standing.state) = (plan.revision(), state);
+                            }
+                        });
+                    }
+                    Ok(None) => FAILURES.note_success(),
+                    Err(cause) => FAILURES.note(&cause),
+                }
+            }
+        });
+        Self { standing, task }
+    }
+
+    /// What the instance knows, now and later.
+    pub(super) fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// Says that the server is about to stop.
+    pub(super) fn stop(&self) {
+        self.standing.send_modify(|standing| standing.is_stopping = true);
+        self.task.abort();
+    }
+}
