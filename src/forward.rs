@@ -192,14 +192,14 @@ impl Forwarder {
             match self.send(&mut lease, request, &last_sent).await {
                 Ok(answer) => {
                     let is_head = viewer.method() == Method::HEAD;
+                    let switches = answer.status() == http::StatusCode::SWITCHING_PROTOCOLS;
                     return match tunnel {
-                        Some(payload) if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
-                            Ok(tunnel::open(answer, payload, self.limits.silence, ends))
+                        Some(payload) if switches => Ok(tunnel::open(answer, payload, self.limits.silence, ends)),
+                        None if switches => Err(ForwardError::Unreachable("it switched protocols unasked".into())),
+                        _ => {
+                            let response = answer::hand_on(answer, lease, is_head, self.limits.pause, ends);
+                            Ok(if tunnel.is_some() { answer::close_after(response) } else { response })
                         }
-                        Some(_) => {
-                            Ok(answer::close_after(answer::hand_on(answer, lease, is_head, self.limits.pause, ends)))
-                        }
-                        None => Ok(answer::hand_on(answer, lease, is_head, self.limits.pause, ends)),
                     };
                 }
                 // The server has closed a connection that was idle, at about the moment of this request.

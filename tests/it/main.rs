@@ -1,6 +1,7 @@
 //! Stickshift from outside: real HTTP, AWS's SDK, an embedded DynamoDB. Every server binds port 0, so all
 //! tests can run at once.
 
+mod attacks;
 mod bundle;
 mod cli;
 mod docs;
