@@ -135,6 +135,14 @@ resource "aws_iam_role_policy" "versions" {
         Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${each.key}"] } }
       },
       {
+        # An instance looks up what has become of its own version.
+        Sid       = "Plan"
+        Effect    = "Allow"
+        Action    = "dynamodb:GetItem"
+        Resource  = aws_dynamodb_table.tables["rollout"].arn
+        Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["rollout"] } }
+      },
+      {
         Sid      = "Secrets"
         Effect   = "Allow"
         Action   = "ssm:GetParameter"

@@ -13,7 +13,7 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Va
 use secrecy::SecretString;
 use serde::Deserialize;
 use stickshift_contract::{
-    CLOCK_ALLOWANCE, Interval, Keys, PLAN_TTL, SESSION, SESSION_MAX, SessionCookie, Setting, TOUCH_INTERVAL,
+    CLOCK_ALLOWANCE, Interval, Keys, PLAN_TTL, SESSION, SESSION_MAX, SameSite, SessionCookie, Setting, TOUCH_INTERVAL,
     TRUST_WINDOW, TableNames, Timing, VersionCode,
 };
 
@@ -215,6 +215,14 @@ impl<'a> Values<'a> {
         self.required(interval.name)
     }
 
+    /// A setting whose value is one of some words.
+    fn one_of<T: Copy>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T> {
+        let value = self.text(name)?;
+        let chosen = choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| *choice);
+        let [(one, _), (other, _)] = choices;
+        chosen.ok_or_else(|| self.refuse(name, format!("`{value}`: expected `{one}` or `{other}`")))
+    }
+
     /// An interval whose range depends on no other one.
     fn checked_interval(&self, interval: &Interval) -> Result<u64> {
         let value = self.interval(interval)?;
@@ -244,7 +252,7 @@ impl<'a> Values<'a> {
             keys,
             accept_bare_tokens: self.required("accept_bare_tokens")?,
             accept_unprefixed_cookie: self.required("accept_unprefixed_cookie")?,
-            same_site: self.required("same_site")?,
+            same_site: self.one_of("same_site", [("lax", SameSite::Lax), ("none", SameSite::None)])?,
             timing,
         };
         Ok(SharedSettings { cookie, origin_secret: origin_secret.map(SecretString::from), plan_ttl_seconds, tables })

@@ -16,7 +16,7 @@ use stickshift_contract::{
 use stickshift_session::Session;
 
 use super::answers::{method_not_allowed, not_found, plain};
-use super::edge_headers::route;
+use super::edge_headers::{is_https, route};
 use super::open_answers::OpenAnswers;
 use crate::forward::{ForwardError, Forwarder, Outgoing, received_fields};
 use crate::minute_log::MinuteLog;
@@ -122,7 +122,6 @@ impl Sidecar {
         const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
         const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
         const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-        const CLOUDFRONT_PROTO: HeaderName = HeaderName::from_static("cloudfront-forwarded-proto");
         if let Some(address) = request.peer_addr() {
             let mut list = Vec::new();
             for known in fields.get_all(&FOR) {
@@ -132,16 +131,16 @@ impl Sidecar {
             list.extend_from_slice(address.ip().to_string().as_bytes());
             fields.insert(FOR, HeaderValue::from_bytes(&list)?);
         }
-        // CloudFront knows how the viewer came. Its own connection to here may be another one.
-        let proto = fields.get(&CLOUDFRONT_PROTO).or_else(|| fields.get(&PROTO)).cloned();
-        fields.insert(PROTO, proto.unwrap_or(HeaderValue::from_static("http")));
+        fields.insert(PROTO, HeaderValue::from_static(if is_https(request) { "https" } else { "http" }));
         // A request may name the server in its first line, and then that name counts (RFC 9112, section 3.2.2).
         if let Some(authority) = request.uri().authority() {
             fields.insert(header::HOST, HeaderValue::from_str(authority.as_str())?);
         }
-        if let Some(host) = fields.get(header::HOST).cloned() {
-            fields.entry(HOST).or_insert(host);
-        }
+        // A viewer's own word for it must not get into links that the app makes.
+        match fields.get(header::HOST).cloned() {
+            Some(host) => fields.insert(HOST, host),
+            None => fields.remove(HOST),
+        };
         if self.upstream.host == UpstreamHost::Upstream || !fields.contains_key(header::HOST) {
             fields.insert(header::HOST, HeaderValue::from_str(&self.upstream.target.authority())?);
         }

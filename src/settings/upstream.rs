@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use serde::Deserialize;
 use stickshift_contract::{
     BODY_LIMIT, Setting, TUNNEL_SILENCE, UPSTREAM_CONNECTIONS, UPSTREAM_HEAD, UPSTREAM_PAUSE, VIEWER_CONNECTIONS,
 };
@@ -28,8 +27,7 @@ pub struct Upstream {
 }
 
 /// What the upstream gets as `Host`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamHost {
     /// What the request had.
     Viewer,
@@ -82,7 +80,8 @@ impl Values<'_> {
             body_bytes: self.checked_interval(&BODY_LIMIT)?,
         };
         let viewer_connections = for_a_thread(&VIEWER_CONNECTIONS)?;
-        Ok(Upstream { target, host: self.required("upstream_host")?, asset_paths, limits, viewer_connections })
+        let hosts = [("viewer", UpstreamHost::Viewer), ("upstream", UpstreamHost::Upstream)];
+        Ok(Upstream { target, host: self.one_of("upstream_host", hosts)?, asset_paths, limits, viewer_connections })
     }
 }
 

@@ -143,7 +143,7 @@ impl Drop for Serve {
 
 #[test]
 fn help_describes_every_command_and_flag() {
-    for command in ["", "up", "edge", "serve", "health"] {
+    for command in ["", "up", "edge", "serve", "sidecar", "health"] {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|argument| !argument.is_empty()).collect();
         let (code, help, error) = run(&arguments);
         assert_eq!((code, error.as_str()), (0, ""));
@@ -187,6 +187,15 @@ fn a_wrong_command_line_is_refused_with_what_is_wrong_and_what_to_do() {
         &["serve", "--theme", "themes/version9.toml"],
         &["--themes", "src"],
         &["--themes", "nowhere"],
+        &["sidecar", "--version-code", "2"],
+        &["sidecar", "--version-code", "a b", "--upstream", "http://127.0.0.1:3000"],
+        &["sidecar", "--version-code", "2", "--upstream", "https://shop.example"],
+        &["sidecar", "--version-code", "2", "--upstream", "127.0.0.1:3000"],
+        &["sidecar", "--version-code", "2", "--upstream", "http://127.0.0.1:3000/path"],
+        &["sidecar", "--version-code", "2", "--upstream", "http://127.0.0.1:99999"],
+        &["sidecar", "--version-code", "2", "--upstream", "unix:app.sock"],
+        &["--app", "1"],
+        &["--app", "1=http://127.0.0.1:3000", "--app", "1=http://127.0.0.1:3001"],
     ] {
         let (code, output, error) = run(arguments);
         assert_eq!(output, "", "{arguments:?}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stickshift::settings::app_settings;
+use stickshift::settings::{app_settings, upstream_settings};
 use stickshift_contract::{ROLLOUT_SCHEMA, SESSIONS_SCHEMA, Setting, TTL_ATTRIBUTE, TableSchema, settings_table};
 use stickshift_edge::function_settings;
 
@@ -29,6 +29,8 @@ fn check_part(file: &Path, mark: &str, expected: &str) {
 fn the_tables_of_settings_are_made_from_the_code() {
     let table = settings_table(&app_settings(), str::to_uppercase);
     check_part(&root().join("docs/settings.md"), "settings", &table);
+    let table = settings_table(&upstream_settings(), str::to_uppercase);
+    check_part(&root().join("docs/settings.md"), "sidecar", &table);
     let table = settings_table(&function_settings(), str::to_owned);
     check_part(&root().join("docs/lambda-at-edge.md"), "configuration", &table);
 }

@@ -77,6 +77,11 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
             "STICKSHIFT_TOUCH_INTERVL in the environment: there is no such setting; the nearest name is TOUCH_INTERVAL_SECONDS",
         ),
         ("STICKSHIFT_KEYS", "hunter2", "STICKSHIFT_KEYS in the environment: key 1 has 7 characters"),
+        (
+            "STICKSHIFT_SAME_SITE",
+            "strict",
+            "STICKSHIFT_SAME_SITE in the environment: `strict`: expected `lax` or `none`",
+        ),
         ("STICKSHIFT_ORIGIN_SECRET", "", "STICKSHIFT_ORIGIN_SECRET in the environment: it is empty"),
         (
             "STICKSHIFT_ROLLOUT_TABLE",
@@ -98,6 +103,26 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
     assert!(both.contains("KEYS in theme.toml: a secret does not belong in a file"), "{both}");
     let missing = refusal(&THEME.replace("COLOR = \"#255\"\n", ""), &[]);
     assert!(missing.contains("COLOR in theme.toml is missing"), "{missing}");
+}
+
+#[test]
+fn bad_settings_of_a_sidecar_stop_the_start() {
+    for (name, value, says) in [
+        ("ASSET_PATHS", "assets", "`assets`: expected a path that begins and ends with `/`, for example /assets/"),
+        ("UPSTREAM_HOST", "both", "`both`: expected `viewer` or `upstream`"),
+        ("UPSTREAM_HEAD_SECONDS", "0", "0 is out of range: upstream_head_seconds takes 1 to 3600"),
+        ("UPSTREAM_CONNECTIONS", "many", ""),
+        ("BODY_LIMIT_BYTES", "-1", ""),
+        ("ASSET_PATH", "/a/", "there is no such setting; the nearest name is ASSET_PATHS"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stickshift"));
+        command.args(["sidecar", "--version-code", "1", "--upstream", "http://127.0.0.1:9"]);
+        let output = command.env(format!("STICKSHIFT_{name}"), value).output().expect("it runs");
+        let refusal = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{name}: {refusal}");
+        assert!(refusal.contains(&format!("STICKSHIFT_{name} in the environment: ")), "{refusal}");
+        assert!(refusal.contains(says), "{refusal}");
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ async fn the_app_sees_the_viewers_request_and_three_headers_of_ours() {
         .header("cookie", "stickshift-pass=2.1.f")
         .header("host", "shop.example")
         .header("x-forwarded-for", "203.0.113.9")
+        .header("x-forwarded-host", "evil.example")
+        .header("x-forwarded-proto", "ftp")
         .header("cloudfront-forwarded-proto", "https")
         .header("x-origin-verify", "secret")
         .header("x-stickshift-version", "2")
@@ -277,8 +279,10 @@ async fn websockets_pass_and_end_when_the_version_is_withdrawn() {
 
 #[actix_web::test]
 async fn event_streams_count_as_open_and_end_with_the_server() {
-    let url = spawn_app();
-    let up = Up::start(&["--app", &format!("1={url}")], &[]);
+    let (url, echo) = (spawn_app(), spawn_echo());
+    let keys = ("STICKSHIFT_KEYS", "0123456789abcdef0123456789abcdef");
+    let up = Up::start(&["--app", &format!("1={url}"), "--app", &format!("2={echo}"), "--weight", "2=0"], &[keys]);
+    let mut socket = open_websocket(&up.cloudfront, &as_cookie(&receipt("2", 5))).await;
     let response = Viewer::new(&up.cloudfront).request("GET", "/events").send().await.expect("a response");
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let monitors = up.overview.lines().find(|line| line.contains("Monitors")).expect("a row");
@@ -289,6 +293,7 @@ async fn event_streams_count_as_open_and_end_with_the_server() {
     let ended = actix_web::rt::spawn(async move { response.bytes().await.is_err() });
     up.stop();
     assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+    assert_eq!(read_until_pause(&mut socket, PAUSE).await, "");
     assert!(ended.await.expect("it ended"), "a stream that is broken off does not look complete");
 }
 

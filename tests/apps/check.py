@@ -1,0 +1,315 @@
+"""Puts apps that Stickshift did not make behind it, and checks that viewers and a browser notice nothing.
+
+`.ci/apps` runs this with the packages of requirements.txt. Usage: check.py STICKSHIFT
+"""
+
+import contextlib
+import gzip
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from websockets.sync.client import connect
+
+APPS = Path(__file__).resolve().parent
+STICKSHIFT = Path(sys.argv[1]).resolve()
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0 Safari/537.36"
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log stderr crit;
+events {{ }}
+http {{
+  include /etc/nginx/mime.types; access_log off; gzip on; gzip_types text/css; gzip_min_length 100; gzip_proxied any;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port}; root {folder}/www; }}
+}}
+"""
+
+
+def main():
+    for check in (http_server, nginx, express, websockets, browser):
+        with contextlib.ExitStack() as running:
+            folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+            folder.chmod(0o755)
+            print(f"{check.__name__}: {check(running, folder)}", flush=True)
+
+
+def http_server(running, folder):
+    ports = [free_port(), free_port()]
+    for version, port in enumerate(ports, 1):
+        www = folder / str(version)
+        www.mkdir()
+        (www / "index.html").write_text(f"version {version}")
+        command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", www]
+        start(running, command, port, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    up = Up(running, folder, ports)
+    counts = {"version 1": 0, "version 2": 0}
+    for _ in range(30):
+        viewer = Viewer(up.url)
+        pages = {viewer.get("/").body.decode() for _ in range(5)}
+        assert len(pages) == 1, f"a session saw {pages}"
+        counts[pages.pop()] += 1
+    assert all(counts.values()), counts
+    up.put_weight(0)
+    time.sleep(11)
+    assert {Viewer(up.url).get("/").body for _ in range(10)} == {b"version 1"}
+    return f"30 sessions stayed where they began: {counts}"
+
+
+def nginx(running, folder):
+    www = folder / "www/assets"
+    www.mkdir(parents=True)
+    text = "".join(f"p {{ margin: {number}px }}\n" for number in range(2000)).encode()
+    (www / "style.css").write_bytes(text)
+    (folder / "www/index.html").write_text("<!DOCTYPE html><title>Static</title>")
+    port = free_port()
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+    start(running, ["nginx", "-c", folder / "nginx.conf"], port)
+    up = Up(running, folder, [port, port], STICKSHIFT_ASSET_PATHS="/assets/")
+    viewer = Viewer(up.url)
+    direct = Viewer(f"http://127.0.0.1:{port}")
+    assert viewer.get("/").status == 200
+    for path in ("/assets/style.css", "/_v/2/assets/style.css"):
+        whole = viewer.get(path)
+        assert (whole.body, whole.headers["Content-Type"]) == (text, "text/css")
+        for name in ("ETag", "Last-Modified", "Accept-Ranges", "Content-Length"):
+            assert whole.headers[name] == direct.get("/assets/style.css").headers[name], name
+        assert "Set-Cookie" not in whole.headers and "Cache-Control" not in whole.headers
+        part = viewer.get(path, Range="bytes=100-199")
+        assert (part.status, part.body) == (206, text[100:200])
+        assert part.headers["Content-Range"] == f"bytes 100-199/{len(text)}"
+        assert viewer.get(path, Range="bytes=999999-").status == 416
+        packed = viewer.get(path, **{"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip" and gzip.decompress(packed.body) == text
+        fresh = viewer.get(path, **{"If-None-Match": whole.headers["ETag"]})
+        assert (fresh.status, fresh.body) == (304, b"")
+        head = viewer.request("HEAD", path)
+        assert (head.status, head.headers["Content-Length"], head.body) == (200, str(len(text)), b"")
+    assert viewer.get("/_v/2/index.html").status == 404
+    return "ranges, gzip, ETags, HEAD and the prefix of assets arrive as without Stickshift"
+
+
+def express(running, folder):
+    ports = [free_port(), free_port()]
+    for version, port in enumerate(ports, 1):
+        start(running, ["node", APPS / "express/app.mjs", str(port), str(version)], port)
+    up = Up(running, folder, ports)
+    viewer = Viewer(up.url)
+    page = viewer.get("/")
+    assert re.fullmatch(rb"<!DOCTYPE html><title>Shop</title><h1>Version [12]</h1>", page.body)
+    cookies = page.headers.get_all("Set-Cookie")
+    assert len(cookies) == 2 and page.headers["Cache-Control"] == "private, no-store", cookies
+    body = {"text": "ü" * 100_000}
+    answer = viewer.request("POST", "/echo", json.dumps(body).encode(), **{"Content-Type": "application/json"})
+    told = json.loads(answer.body)
+    assert told["body"] == body
+    assert (told["ip"], told["protocol"], told["headers"]["cookie"]) == ("127.0.0.1", "http", "visits=1")
+    assert len(told["headers"]["x-stickshift-session"]) == 8
+    assert viewer.get("/parts").body == b"".join(b"part %d\n" % part for part in range(5))
+    assert viewer.get("/nothing").status == 404
+    return "pages, cookies, JSON and streamed answers arrive; Express sees the viewer's address"
+
+
+def websockets(running, folder):
+    port = free_port()
+    start(running, [sys.executable, APPS / "echo.py", str(port)], port, stderr=subprocess.DEVNULL)
+    up = Up(running, folder, [port, port])
+    with connect(up.url.replace("http", "ws") + "/socket", max_size=None, user_agent_header=AGENT) as socket_:
+        for number in range(200):
+            socket_.send(f"message {number}")
+        for number in range(200):
+            assert socket_.recv(timeout=10) == f"message {number}"
+        large = os.urandom(4 << 20)
+        socket_.send(large)
+        assert socket_.recv(timeout=30) == large
+        socket_.ping().wait(10)
+        socket_.close(1000, "done")
+        assert (socket_.close_code, socket_.close_reason) == (1000, "done")
+    return "200 messages, 4 MiB in one, a ping and the reason for closing pass"
+
+
+def browser(running, folder):
+    ports = [free_port(), free_port()]
+    for version, port in enumerate(ports, 1):
+        command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(port), "--log-level", "warning"]
+        start(running, command, port, cwd=APPS, env=os.environ | {"VERSION": str(version)})
+    up = Up(running, folder, ports)
+    driver = running.enter_context(chromium(folder))
+    wait = WebDriverWait(driver, 20)
+    driver.get(up.url + "/")
+    home = driver.find_element(By.ID, "version").text
+    other = {"1": "2", "2": "1"}[home]
+
+    driver.find_element(By.ID, "name").send_keys("Ada")
+    driver.find_element(By.ID, "login").click()
+    wait.until(lambda _: driver.find_element(By.ID, "user").text == "Ada")
+    assert driver.find_element(By.ID, "version").text == home
+
+    large = folder / "large.bin"
+    with large.open("wb") as file:
+        file.truncate(100 << 20)
+    driver.find_element(By.ID, "file").send_keys(str(large))
+    driver.find_element(By.ID, "upload").click()
+    wait.until(lambda _: driver.find_elements(By.ID, "size"))
+    assert driver.find_element(By.ID, "size").text == str(100 << 20)
+    assert driver.find_element(By.ID, "version").text == home
+
+    driver.get(up.url + "/")
+    count = lambda what: driver.execute_script(f"return window.{what}.length ?? window.{what}")
+    wait.until(lambda _: count("events") > 2)
+    driver.execute_script("window.socket.send('one')")
+    wait.until(lambda _: count("messages") == 1)
+    # All new sessions go to the other version. This one stays, with its streams.
+    up.put_weight(100 if other == "2" else 0)
+    time.sleep(11)
+    assert (count("closings"), count("broken")) == (0, 0), "a change of weights broke a stream"
+    driver.execute_script("window.socket.send('two')")
+    wait.until(lambda _: driver.execute_script("return window.messages") == [f"{home}: one", f"{home}: two"])
+    before = count("events")
+    wait.until(lambda _: count("events") > before)
+    assert set(driver.execute_script("return window.events")) == {home}
+
+    # An evict breaks the streams off, and they come back on the other version.
+    begin = time.monotonic()
+    up.withdraw(home, other)
+    wait.until(lambda _: driver.execute_script("return window.events")[-1] == other)
+    # The edge may know of the evict later than the sidecar. Then a stream first comes back where it was.
+    send = "if (window.socket.readyState === 1) window.socket.send('three'); return window.messages"
+    wait.until(lambda _: driver.execute_script(send)[-1] == f"{other}: three")
+    assert count("closings") >= 1
+    seconds = time.monotonic() - begin
+    driver.get(up.url + "/")
+    assert driver.find_element(By.ID, "version").text == other
+    assert driver.find_element(By.ID, "user").text == "Ada"
+    return (f"Chromium logged in, uploaded 100 MB and kept its streams on version {home}; "
+            f"{seconds:.0f} s after the evict they were on version {other}")
+
+
+def chromium(folder):
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server",
+                     f"--user-data-dir={folder}/profile"):
+        options.add_argument(argument)
+    options.binary_location = "/usr/bin/chromium"
+    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    return contextlib.closing(Quitting(driver))
+
+
+class Quitting:
+    """A driver that ends its browser when it is closed."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def __getattr__(self, name):
+        return getattr(self.driver, name)
+
+    def close(self):
+        self.driver.quit()
+
+
+class Up:
+    """`stickshift up` with apps behind it."""
+
+    def __init__(self, running, folder, ports, **variables):
+        apps = [f"--app={version}=http://127.0.0.1:{port}" for version, port in enumerate(ports, 1)]
+        any_port = [part for flag in ("--listen", "--dynamodb", "--admin-listen") for part in (flag, "127.0.0.1:0")]
+        command = [STICKSHIFT, "up", *any_port, "--weight", "2=50", "--data-dir", folder / "data", *apps]
+        process = start(running, command, None, stdout=subprocess.PIPE, text=True, env=os.environ | variables)
+        self.urls = {}
+        for line in process.stdout:
+            if row := re.match(r"  (\S+) +(http://\S+)", line):
+                self.urls.setdefault(row[1], row[2])
+            if line.startswith("Ctrl-C"):
+                break
+        self.url = self.urls["CloudFront"]
+        self.table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=self.urls["DynamoDB"],
+                                    aws_access_key_id="any", aws_secret_access_key="any").Table("RolloutTable")
+
+    def change(self, change):
+        """Puts a changed plan in force, as docs/aws.md says."""
+        plan = self.table.get_item(Key={"pk": "rollout", "sk": "current"})["Item"]
+        plan["revision"] += 1
+        change(plan)
+        self.table.put_item(Item=plan)
+
+    def put_weight(self, percent_of_2):
+        def change(plan):
+            versions = plan["versions"]
+            versions["2"]["weight_basis_points"] = 100 * percent_of_2
+            versions["1"]["weight_basis_points"] = 10_000 - 100 * percent_of_2
+        self.change(change)
+
+    def withdraw(self, version, other):
+        def change(plan):
+            plan["stable"], versions = other, plan["versions"]
+            versions[version] |= {"state": "withdrawn", "withdrawn_at": int(time.time()), "weight_basis_points": 0}
+            versions[other]["weight_basis_points"] = 10_000
+        self.change(change)
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+
+
+class Viewer:
+    """Somebody with a browser's headers and cookies."""
+
+    def __init__(self, url):
+        self.url = url
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+
+    def get(self, path, **headers):
+        return self.request("GET", path, **headers)
+
+    def request(self, method, path, body=None, **headers):
+        headers = {"User-Agent": AGENT} | headers
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        try:
+            with self.opener.open(request, timeout=30) as response:
+                return Answer(response)
+        except urllib.error.HTTPError as response:
+            return Answer(response)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def start(running, command, port, **options):
+    """Starts a process and waits until it listens. It ends with `running`."""
+    process = subprocess.Popen([str(part) for part in command], **options)
+
+    def stop():
+        process.terminate()
+        assert process.wait(20) is not None
+
+    running.callback(stop)
+    for _ in range(200):
+        if port is None:
+            break
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        assert process.poll() is None, f"{command} has ended"
+        time.sleep(0.1)
+    else:
+        raise SystemExit(f"{command} does not listen")
+    return process
+
+
+main()
