@@ -87,3 +87,24 @@ impl PlanWatch {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_out_when_its_sessions_must_move() {
+        let now = unix_now();
+        for (state, is_out) in [
+            (None, false),
+            (Some((State::Staged, None)), false),
+            (Some((State::Live, None)), false),
+            (Some((State::Draining, None)), false),
+            (Some((State::Draining, Some(now + 60))), false),
+            (Some((State::Draining, Some(now - 1))), true),
+            (Some((State::Withdrawn, None)), true),
+        ] {
+            assert_eq!(Standing { state, ..Standing::default() }.is_out(), is_out, "{state:?}");
+        }
+    }
+}

@@ -278,6 +278,15 @@ async fn large_headers_pass_and_an_answer_that_breaks_off_looks_broken() {
         let response = Viewer::new(&app.url).request("GET", "/").send().await.expect("a first part");
         assert!(response.bytes().await.is_err());
     }
+    let reset = spawn_raw(|_, mut connection| async move {
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.ok();
+        sleep(Duration::from_millis(100)).await;
+        // The system sends a reset instead of an end.
+        socket2::SockRef::from(&connection).set_linger(Some(Duration::ZERO)).expect("set");
+    });
+    let app = App::spawn(sidecar("1", &reset)).await;
+    let response = Viewer::new(&app.url).request("GET", "/").send().await.expect("a first part");
+    assert!(response.bytes().await.is_err());
 }
 
 #[actix_web::test]
