@@ -3,6 +3,7 @@
 mod arguments;
 mod edge;
 mod health;
+mod rollout;
 mod serve;
 mod sidecar;
 mod stop;
@@ -39,6 +40,8 @@ enum Command {
     Serve(serve::Serve),
     /// Turn any web app into one version: stand in front of it and keep its sessions
     Sidecar(sidecar::Sidecar),
+    /// Change where new sessions go, and see where sessions are
+    Rollout(rollout::Rollout),
     /// Ask a version on this machine whether it is healthy, and exit with 0 or 1
     Health(health::Health),
 }
@@ -50,6 +53,7 @@ pub(crate) async fn run() -> Result<()> {
         Some(Command::Edge(arguments)) => edge::edge(arguments).await,
         Some(Command::Serve(arguments)) => serve::serve(arguments).await,
         Some(Command::Sidecar(arguments)) => sidecar::sidecar(arguments).await,
+        Some(Command::Rollout(arguments)) => rollout::rollout(arguments).await,
         Some(Command::Health(arguments)) => health::health(arguments).await,
         #[cfg(feature = "embedded-dynamodb")]
         Some(Command::Up(arguments)) => up::up(arguments).await,

@@ -3,6 +3,8 @@
 mod cloudfront;
 #[cfg(feature = "embedded-dynamodb")]
 pub mod machine;
+mod running;
 mod start_plan;
 
 pub use cloudfront::{CloudFront, CloudFrontConfig, SharedRng};
+pub use running::RunningUp;

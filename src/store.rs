@@ -7,13 +7,13 @@ pub mod tables;
 
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
@@ -33,18 +33,34 @@ pub struct DynamoDb {
     is_local: bool,
 }
 
+/// AWS's configuration, as every AWS tool finds it. `region` and `profile` count before the environment.
+pub async fn aws_config(region: Option<String>, profile: Option<&str>) -> SdkConfig {
+    // The instance's own region is not used: only a metadata service knows it, and off AWS the request to that
+    // service would have to time out.
+    let by_profile = ProfileFileRegionProvider::builder();
+    let by_profile = profile.iter().fold(by_profile, |builder, profile| builder.profile_name(*profile)).build();
+    let by_environment = match profile {
+        // A profile that somebody names has a region of its own.
+        Some(_) => RegionProviderChain::first_try(by_profile).or_else(EnvironmentVariableRegionProvider::new()),
+        None => RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new()).or_else(by_profile),
+    };
+    let region =
+        RegionProviderChain::first_try(region.map(Region::new)).or_else(by_environment).or_else(DEFAULT_REGION);
+    let tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let loader = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(tls);
+    profile.iter().fold(loader, |loader, profile| loader.profile_name(*profile)).load().await
+}
+
 impl DynamoDb {
     /// AWS's DynamoDB, configured as every AWS tool is: `AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`,
     /// profiles and the [credential chain](https://docs.aws.amazon.com/sdk-for-rust/latest/dg/credproviders.html).
     pub async fn from_environment() -> Self {
-        // The instance's own region is not used: only a metadata service knows it, and off AWS the request
-        // to that service would have to time out.
-        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new())
-            .or_else(DEFAULT_REGION);
-        let tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let shared = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(tls).load().await;
-        Self { config: with_limits(aws_sdk_dynamodb::config::Builder::from(&shared)).build(), is_local: false }
+        Self::from_config(&aws_config(None, None).await)
+    }
+
+    /// AWS's DynamoDB by a configuration.
+    pub fn from_config(config: &SdkConfig) -> Self {
+        Self { config: with_limits(aws_sdk_dynamodb::config::Builder::from(config)).build(), is_local: false }
     }
 
     /// A DynamoDB for development at `endpoint`, by plain HTTP, for example `http://127.0.0.1:8000`.

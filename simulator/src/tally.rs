@@ -24,6 +24,8 @@ pub struct Tally {
     pub plan_reads: u64,
     /// Writes.
     pub writes: u64,
+    /// Renewals by answers that stay open.
+    pub stream_renewals: u64,
     /// Answers of another version than the one that the session is on. The session stays where it is.
     pub foreign: u64,
     /// Receipts that were issued by an older placement than the session's, because their write failed.
@@ -87,6 +89,7 @@ impl fmt::Display for Tally {
                 ("look-ups of a session", self.session_look_ups),
                 ("reads of the plan", self.plan_reads),
                 ("writes", self.writes),
+                ("renewals by streams", self.stream_renewals),
                 ("answers of another version", self.foreign),
                 ("receipts of an older placement", self.stale),
                 ("sessions moved twice, a write failed", self.moved_twice),

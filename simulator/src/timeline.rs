@@ -30,6 +30,8 @@ pub struct Timeline {
     /// The weights of versions 2 and 3 at the begin, in basis points. Version 1 has the rest. Version 3 is
     /// staged if it has none.
     pub weights: [u16; 2],
+    /// How long a session may go on in all, in seconds; 0 for no end.
+    pub session_max_seconds: u64,
     /// What happens, in the order of time.
     pub events: Vec<Event>,
 }
@@ -95,6 +97,10 @@ pub struct Request {
     pub kind: Kind,
     /// Whether it is for an asset of the page that the viewer has open.
     pub is_asset: bool,
+    /// Whether it is a crawler's, who has no cookie.
+    pub is_crawler: bool,
+    /// How long its answer stays open, in milliseconds, as an event stream does. 0 for any other answer.
+    pub stays_open: Millis,
     /// Index of the edge instance that it comes to.
     pub edge: usize,
     /// Index of the app instance that it comes to.
@@ -167,13 +173,15 @@ impl Timeline {
         let edge_clocks = std::array::from_fn(|_| clock());
         let app_clocks = std::array::from_fn(|_| std::array::from_fn(|_| clock()));
         let weights = [[0, 0], [1_000, 0], [5_000, 0], [10_000, 0], [3_300, 3_300]][rng.random_range(0..5)];
-        let mut timeline = Self { seed, edge_clocks, app_clocks, weights, events: Vec::with_capacity(48) };
+        let events = Vec::with_capacity(48);
+        let mut timeline = Self { seed, edge_clocks, app_clocks, weights, session_max_seconds: 0, events };
         let ends = timeline.draw_viewer(&mut rng);
         timeline.draw_operator(&mut rng, ends);
         if rng.random_bool(0.5) {
             timeline.draw_crowded_minute(&mut rng, ends);
         }
         timeline.draw_faults(&mut rng, ends);
+        timeline.draw_rest(&mut SmallRng::seed_from_u64(!seed), ends);
         timeline.events.sort_by_key(|event| event.at);
         timeline
     }
@@ -249,6 +257,28 @@ impl Timeline {
         }
     }
 
+    /// Draws what few timelines have: streams, crawlers, an absolute end of sessions.
+    fn draw_rest(&mut self, rng: &mut SmallRng, ends: Millis) {
+        if rng.random_bool(0.05) {
+            self.session_max_seconds = rng.random_range(600..3_000);
+        }
+        if rng.random_bool(0.2) {
+            for _ in 0..rng.random_range(1..=3) {
+                let (at, edge) = (rng.random_range(0..ends), rng.random_range(0..EDGES));
+                let request = Request::draw(rng, Kind::Visit, false, edge, false);
+                let stays_open = 1_000 * rng.random_range(5..1_500);
+                self.events.push(Event { at, what: What::Request(Request { stays_open, ..request }) });
+            }
+        }
+        if rng.random_bool(0.1) {
+            for _ in 0..rng.random_range(1..=3) {
+                let (at, edge) = (rng.random_range(0..ends), rng.random_range(0..EDGES));
+                let request = Request::draw(rng, Kind::Rest, false, edge, true);
+                self.events.push(Event { at, what: What::Request(Request { is_crawler: true, ..request }) });
+            }
+        }
+    }
+
     /// Draws what goes wrong apart from single requests.
     fn draw_faults(&mut self, rng: &mut SmallRng, ends: Millis) {
         let mut happen = |rng: &mut SmallRng, probability, what: &dyn Fn(&mut SmallRng) -> What| {
@@ -292,6 +322,8 @@ impl Request {
         let calm = Self {
             kind,
             is_asset,
+            is_crawler: false,
+            stays_open: 0,
             edge,
             instance: rng.random_range(0..INSTANCES),
             dice: rng.random(),
@@ -350,11 +382,16 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             Kind::Rest if self.is_asset => "asset",
+            Kind::Visit if self.stays_open > 0 => "stream",
             Kind::Document => "document",
             Kind::Visit => "visit",
             Kind::Rest => "subresource",
         };
-        write!(f, "the viewer requests a {kind} at edge {}", self.edge)?;
+        let who = if self.is_crawler { "a crawler" } else { "the viewer" };
+        write!(f, "{who} requests a {kind} at edge {}", self.edge)?;
+        if self.stays_open > 0 {
+            write!(f, ", which stays open for {} s", self.stays_open / 1_000)?;
+        }
         if let Some(age) = self.plan_age {
             write!(f, ", which read the plan {age} ms ago")?;
         }

@@ -45,6 +45,8 @@ pub(crate) struct Truth {
     pub(crate) revision: u64,
     /// When the app last served a visit whose answer arrived.
     pub(crate) visited: Option<Millis>,
+    /// When an open answer last renewed the session. The viewer has no receipt of that, so a backup undoes it.
+    pub(crate) renewed_by_stream: Option<Millis>,
     /// The latest `touched`, by the clock that is furthest ahead.
     pub(crate) touched: u64,
     /// The version that the session left last.
@@ -90,6 +92,7 @@ impl Truth {
                 version,
                 revision,
                 visited: None,
+                renewed_by_stream: None,
                 touched,
                 from: None,
                 is_unwritten,

@@ -31,6 +31,8 @@ const WRITE_TIMEOUT: Millis = 2_000;
 const PROPAGATION_BOUND: Millis = 2 * PLAN_TTL.default * 1_000 + 2_000;
 /// A router that could not read the plan does not try again in the next second.
 const PAUSE_AFTER_FAILURE: Millis = 3_000;
+/// How often an instance looks which open answers need a renewal, and which must end.
+const STREAM_ROUND: Millis = 10_000;
 /// Nobody gets less than this after a visit.
 pub(crate) const SESSION_LASTS: Millis = SESSION.default * 1_000;
 /// One timeline of so many has its cookies signed for real.
@@ -64,6 +66,7 @@ enum Job {
     Answered(usize),
     AtViewer(usize),
     Arrived(usize),
+    Renewal(usize),
 }
 
 /// An instance of the edge function.
@@ -101,6 +104,18 @@ struct Flight {
     session: Session,
 }
 
+/// An answer that stays open. Its instance renews the session.
+struct Stream {
+    receipt: Receipt,
+    app: (usize, usize),
+    until: Millis,
+    /// When a renewal was last tried.
+    tried_at: Millis,
+    /// Whether a renewal has failed.
+    has_failed: bool,
+    dice: u64,
+}
+
 struct World<'a, D: ?Sized> {
     timeline: &'a Timeline,
     design: &'a D,
@@ -122,6 +137,7 @@ struct World<'a, D: ?Sized> {
     jar: Option<Receipt>,
     record: Vec<Truth>,
     flights: Vec<Flight>,
+    streams: Vec<Stream>,
     late: Vec<Write>,
     rng: SmallRng,
     violation: Option<Violation>,
@@ -136,7 +152,8 @@ pub fn run(
     lines: Option<&mut Vec<Line>>,
 ) -> Option<Violation> {
     let first_plan = design.plan(first_plan(timeline.weights));
-    let edge = || Edge { router: router(design, &first_plan), read_at: None, well_since: 0 };
+    let timing = timing(timeline);
+    let edge = || Edge { router: router(design, timing, &first_plan), read_at: None, well_since: 0 };
     let mut world = World {
         timeline,
         design,
@@ -155,6 +172,7 @@ pub fn run(
         jar: None,
         record: Vec::new(),
         flights: Vec::with_capacity(32),
+        streams: Vec::new(),
         late: Vec::new(),
         rng: SmallRng::seed_from_u64(timeline.seed ^ 0x5eed),
         violation: None,
@@ -175,8 +193,12 @@ pub fn run(
     world.violation
 }
 
-fn router(design: &(impl Design + ?Sized), bundled: &Plan) -> Router {
-    let config = RouterConfig::new(SessionCookie::new(None), bundled.clone());
+fn timing(timeline: &Timeline) -> Timing {
+    Timing { session_max_seconds: timeline.session_max_seconds, ..Timing::default() }
+}
+
+fn router(design: &(impl Design + ?Sized), timing: Timing, bundled: &Plan) -> Router {
+    let config = RouterConfig::new(SessionCookie { timing, ..SessionCookie::new(None) }, bundled.clone());
     let plan_ttl_seconds = design.plan_ttl_seconds().unwrap_or(config.plan_ttl_seconds);
     Router::new(RouterConfig { plan_ttl_seconds, ..config })
 }
@@ -216,6 +238,7 @@ impl<D: Design + ?Sized> World<'_, D> {
                 let write = self.late[late];
                 self.write(&write);
             }
+            Job::Renewal(stream) => self.renew_stream(stream),
         }
     }
 
@@ -228,12 +251,13 @@ impl<D: Design + ?Sized> World<'_, D> {
             What::Outage { part, lasts } => self.tables.fail(part, now, now + lasts),
             What::WrongOrigin { version, lasts } => self.wrong_origins.push((version, now, now + lasts)),
             What::ColdStart { edge } => {
-                let router = router(self.design, &self.plans[0]);
+                let router = router(self.design, timing(self.timeline), &self.plans[0]);
                 self.edges[edge] = Edge { router, read_at: None, well_since: now };
             }
             What::Restore { age } => {
                 (self.is_restored, self.was_restored) = (true, true);
                 self.tables.restore(now.saturating_sub(age), now);
+                self.record.iter_mut().for_each(|truth| truth.renewed_by_stream = None);
             }
             What::Change(change) => {
                 let Some(plan) = self.tables.plan() else { return };
@@ -282,9 +306,21 @@ impl<D: Design + ?Sized> World<'_, D> {
         {
             truth.visited = truth.visited.max(Some(began));
         }
+        if let (Session::Here { receipt, .. }, 1.., true) = (session, request.stays_open, is_visit) {
+            let (app, until) = (self.flights[number].app, self.now + request.stays_open);
+            self.streams.push(Stream {
+                receipt,
+                app,
+                until,
+                tried_at: self.now,
+                has_failed: false,
+                dice: request.dice,
+            });
+            self.schedule(self.now + STREAM_ROUND, Job::Renewal(self.streams.len() - 1));
+        }
         let Session::Here { receipt, is_new: true } = session else { return };
         if let Some(jar) = self.jar.filter(|jar| jar.token != receipt.token)
-            && self.is_in_progress(jar.token, began)
+            && self.is_in_progress(&jar, began)
         {
             let claimed = claimed_token(&claim);
             if claimed == Some(jar.token) && is_in_progress {
@@ -307,8 +343,16 @@ impl<D: Design + ?Sized> World<'_, D> {
     }
 }
 
-fn rules(version: usize, cookies: Cookies) -> Rules {
-    Rules { version: code(version), timing: Timing::default(), has_keys: cookies == Cookies::Receipts }
+fn rules(version: usize, timing: Timing, cookies: Cookies) -> Rules {
+    Rules { version: code(version), timing, has_keys: cookies == Cookies::Receipts }
+}
+
+/// What a cookie claims at a time: a receipt past its session's absolute end claims nothing.
+fn claim_at(claim: Claim, timing: Timing, now: u64) -> Claim {
+    match claim {
+        Claim::Receipt(receipt) if timing.is_past_end(receipt.started, now) => Claim::Nothing,
+        claim => claim,
+    }
 }
 
 /// Whether the edge has found a session.

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use log::info;
 use stickshift::forward::Target;
-use stickshift::local::SharedRng;
 use stickshift::local::machine::{DataDir, Machine, MachineConfig, RunningVersion};
+use stickshift::local::{RunningUp, SharedRng};
 use stickshift::settings::{App, Settings};
 use stickshift_contract::{DEADLINE, VersionCode, Weight};
 use stickshift_edge::CustomOrigin;
@@ -68,10 +68,22 @@ pub(super) async fn up(arguments: Up) -> Result<()> {
         edge_deadline: Duration::from_millis(DEADLINE.default),
     })
     .await?;
+    let _note = running(&machine).note(&arguments.data_dir)?;
     print!("{}", overview(&machine, &arguments.data_dir));
     stop.wait().await;
     info!("stopping: finishing requests in progress");
     machine.stop().await
+}
+
+/// What `stickshift rollout` needs to know.
+fn running(machine: &Machine) -> RunningUp {
+    let tables = machine.versions.first().map(|version| version.settings.shared.tables.clone()).unwrap_or_default();
+    RunningUp {
+        dynamodb: machine.dynamodb.endpoint().to_owned(),
+        cloudfront: format!("http://{}", machine.cloudfront.address),
+        sessions_table: tables.sessions,
+        rollout_table: tables.rollout,
+    }
 }
 
 /// The versions: those of the theme files, and the apps. The first one is stable.

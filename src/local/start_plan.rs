@@ -38,7 +38,7 @@ pub(super) async fn put_in_force(client: &Client, table: &str, wanted: &StartPla
             changed_by: wanted.changed_by.to_owned(),
             why: "started on one machine".to_owned(),
         };
-        write_plan(client, table, &record).await?;
+        write_plan(client, table, in_force.as_ref().map_or(0, Plan::revision), &record).await?;
     }
     Ok(plan)
 }

@@ -1,8 +1,8 @@
 //! The session layer: a middleware that gives every request its session.
 //!
 //! It reads what the request claims, does the writes that the session rules ask for, and puts the
-//! [`Session`] into the request's extensions. When the status of the answer is known, it writes a new
-//! session and sets the cookie.
+//! [`Session`] and the [`Kind`] into the request's extensions. When the status of the answer is known, it
+//! writes a new session and sets the cookie.
 
 use std::time::Duration;
 
@@ -61,6 +61,7 @@ pub(super) async fn give_session(
         }
     };
     request.extensions_mut().insert(session);
+    request.extensions_mut().insert(kind);
     let mut response = next.call(request).await?;
     let has_failed = response.status().is_server_error();
     let issued = match session {

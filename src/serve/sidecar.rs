@@ -10,8 +10,8 @@ use hyper::http::header::{self, HeaderName, HeaderValue};
 use hyper::http::{self, Uri};
 use log::Level;
 use stickshift_contract::{
-    ASSET_PREFIX, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, OUR_COOKIES, Receipt, SESSION_HEADER, Token, VERSION_HEADER,
-    VersionCode,
+    ASSET_PREFIX, HEADER_PREFIX, Kind, ORIGIN_VERIFY_HEADER, OUR_COOKIES, Receipt, SESSION_HEADER, Token,
+    VERSION_HEADER, VersionCode,
 };
 use stickshift_session::Session;
 
@@ -173,8 +173,9 @@ async fn answer(request: HttpRequest, payload: web::Payload, sidecar: web::Data<
         return method_not_allowed().await;
     }
     let session = request.extensions().get::<Session>().copied();
+    let renews = request.extensions().get::<Kind>().is_some_and(|kind| *kind != Kind::Rest);
     let token = session.and_then(token);
-    let (open, ended) = sidecar.open.begin(session.and_then(receipt));
+    let (open, ended) = sidecar.open.begin(session.filter(|_| renews).and_then(receipt));
     let outgoing = || sidecar.outgoing(&request, uri.clone(), token);
     match sidecar.forwarder.forward(&sidecar.upstream.target, outgoing, &request, payload, ended).await {
         Ok(mut response) => {

@@ -1,10 +1,12 @@
 //! The plan in force and the history of plans, in the table of plans.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use serde::de::DeserializeOwned;
 use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, PlanRecord, ROLLOUT_SCHEMA, plan_history_key};
 
 use super::causes::causes;
@@ -34,7 +36,25 @@ impl PlanStoreError {
 
 /// Reads the plan in force in `table`; `None` if there is none. Errors: [`PlanStoreError`].
 pub async fn read_plan(client: &Client, table: &str) -> Result<Option<Plan>, PlanStoreError> {
-    let [hash_key, range_key] = plan_key(PLAN_IN_FORCE);
+    read_item(client, table, PLAN_IN_FORCE).await
+}
+
+/// The same, with when, who and why.
+pub async fn read_plan_in_force(client: &Client, table: &str) -> Result<Option<PlanRecord>, PlanStoreError> {
+    read_item(client, table, PLAN_IN_FORCE).await
+}
+
+/// Reads a plan of the history; `None` if there is none with this revision. Errors: [`PlanStoreError`].
+pub async fn read_revision(client: &Client, table: &str, revision: u64) -> Result<Option<PlanRecord>, PlanStoreError> {
+    read_item(client, table, &plan_history_key(revision)).await
+}
+
+async fn read_item<T: DeserializeOwned>(
+    client: &Client,
+    table: &str,
+    sort_key: &str,
+) -> Result<Option<T>, PlanStoreError> {
+    let [hash_key, range_key] = plan_key(sort_key);
     let call = client
         .get_item()
         .table_name(table)
@@ -46,15 +66,13 @@ pub async fn read_plan(client: &Client, table: &str) -> Result<Option<Plan>, Pla
 }
 
 /// Puts a plan in force in `table` and into the history there, in one transaction. The plan in force must
-/// have the revision before.
+/// still have the revision `before`, if there is one.
 ///
 /// Errors: [`PlanStoreError::Conflict`] if it has another one.
-pub async fn write_plan(client: &Client, table: &str, record: &PlanRecord) -> Result<(), PlanStoreError> {
+pub async fn write_plan(client: &Client, table: &str, before: u64, record: &PlanRecord) -> Result<(), PlanStoreError> {
     let revision = record.plan.revision();
-    let before = revision.saturating_sub(1);
     let put = |sort_key: &str| {
-        let item: std::collections::HashMap<_, _> =
-            serde_dynamo::to_item(record).expect("an item can hold every value of a plan");
+        let item: HashMap<_, _> = serde_dynamo::to_item(record).expect("an item can hold every value of a plan");
         let [hash_key, range_key] = plan_key(sort_key);
         Put::builder()
             .table_name(table)
@@ -76,12 +94,12 @@ pub async fn write_plan(client: &Client, table: &str, record: &PlanRecord) -> Re
     for _ in 1..ATTEMPTS {
         match call.clone().send().await.map_err(aws_sdk_dynamodb::Error::from) {
             Err(cause) if is_passing(&cause) => {}
-            result => return finish(result.map(|_| ()), revision),
+            result => return finish(result.map(|_| ()), before, revision),
         }
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    finish(call.send().await.map(|_| ()).map_err(aws_sdk_dynamodb::Error::from), revision)
+    finish(call.send().await.map(|_| ()).map_err(aws_sdk_dynamodb::Error::from), before, revision)
 }
 
 /// How often a write is tried while the table is throttled or another transaction is in progress.
@@ -106,10 +124,10 @@ fn is_passing(cause: &aws_sdk_dynamodb::Error) -> bool {
     reasons.peek().is_some() && reasons.all(|code| PASSING.contains(code))
 }
 
-fn finish(result: Result<(), aws_sdk_dynamodb::Error>, revision: u64) -> Result<(), PlanStoreError> {
+fn finish(result: Result<(), aws_sdk_dynamodb::Error>, before: u64, revision: u64) -> Result<(), PlanStoreError> {
     const FAILED: &str = "ConditionalCheckFailed";
     result.map_err(|cause| match cancellation_codes(&cause).as_slice() {
-        [FAILED, ..] => PlanStoreError::Conflict(revision.saturating_sub(1)),
+        [FAILED, ..] => PlanStoreError::Conflict(before),
         [_, FAILED] => PlanStoreError::InHistory(revision),
         _ => PlanStoreError::store(cause),
     })
@@ -117,6 +135,23 @@ fn finish(result: Result<(), aws_sdk_dynamodb::Error>, revision: u64) -> Result<
 
 /// The highest revision in the history; `None` if the history is empty. Errors: [`PlanStoreError`].
 pub async fn highest_revision(client: &Client, table: &str) -> Result<Option<u64>, PlanStoreError> {
+    let newest = query_history(client, table, 1).await?;
+    let range_key = ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key");
+    Ok(newest.first().and_then(|item| item.get(range_key)?.as_s().ok()?.parse().ok()))
+}
+
+/// The last plans of the history, the newest first. One that this release cannot read is left out. Errors:
+/// [`PlanStoreError`].
+pub async fn history(client: &Client, table: &str, count: u16) -> Result<Vec<PlanRecord>, PlanStoreError> {
+    let items = query_history(client, table, count).await?;
+    Ok(items.into_iter().filter_map(|item| serde_dynamo::from_item(item).ok()).collect())
+}
+
+async fn query_history(
+    client: &Client,
+    table: &str,
+    count: u16,
+) -> Result<Vec<HashMap<String, AttributeValue>>, PlanStoreError> {
     let [(hash_key, partition), (range_key, end)] = plan_key(&plan_history_key(Plan::MAX_REVISION));
     let call = client
         .query()
@@ -128,10 +163,8 @@ pub async fn highest_revision(client: &Client, table: &str) -> Result<Option<u64
         .expression_attribute_values(":end", end)
         .consistent_read(true)
         .scan_index_forward(false)
-        .limit(1);
-    let output = call.send().await.map_err(PlanStoreError::store)?;
-    let newest = output.items().first().and_then(|item| item.get(range_key)?.as_s().ok()?.parse().ok());
-    Ok(newest)
+        .limit(i32::from(count));
+    Ok(call.send().await.map_err(PlanStoreError::store)?.items.unwrap_or_default())
 }
 
 /// The key of a plan: names and values of both attributes.

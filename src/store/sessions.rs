@@ -1,12 +1,13 @@
 //! Writing sessions to the table of sessions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use stickshift_contract::{Placed, Placement, Receipt, SESSIONS_SCHEMA, Token};
+use futures_util::future;
+use stickshift_contract::{Placed, Placement, Receipt, SESSIONS_SCHEMA, TTL_ATTRIBUTE, Token, VersionCode};
 use stickshift_session::{Change, Claimed, Stored, Write, Written};
 
 use super::causes::causes;
@@ -118,6 +119,50 @@ impl SessionStore {
             Err(SdkError::ServiceError(cause)) if cause.err().is_conditional_check_failed_exception() => Ok(false),
             Err(cause) => Err(SessionStoreError::new(cause)),
         }
+    }
+
+    /// Counts the live sessions of each version, by a scan of the whole table in parallel parts. `None` stands for
+    /// sessions on no version.
+    ///
+    /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses.
+    pub async fn count_live(&self, now: u64) -> Result<BTreeMap<Option<VersionCode>, u64>, SessionStoreError> {
+        const PARTS: i32 = 4;
+        let parts = future::try_join_all((0..PARTS).map(|part| self.count_live_in(part, PARTS, now))).await?;
+        let mut counts = BTreeMap::new();
+        for (version, count) in parts.into_iter().flatten() {
+            *counts.entry(version).or_default() += count;
+        }
+        Ok(counts)
+    }
+
+    async fn count_live_in(
+        &self,
+        part: i32,
+        parts: i32,
+        now: u64,
+    ) -> Result<BTreeMap<Option<VersionCode>, u64>, SessionStoreError> {
+        let mut counts = BTreeMap::new();
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .segment(part)
+            .total_segments(parts)
+            .filter_expression("#expiration > :now")
+            .projection_expression("#version")
+            .expression_attribute_names("#expiration", TTL_ATTRIBUTE)
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            for item in page.map_err(SessionStoreError::new)?.items() {
+                let version = item.get("version").and_then(|version| VersionCode::parse(version.as_s().ok()?).ok());
+                *counts.entry(version).or_default() += 1;
+            }
+        }
+        Ok(counts)
     }
 
     /// Reads the table once, to see whether DynamoDB answers. Errors: [`SessionStoreError`] if it does not.

@@ -143,11 +143,14 @@ impl Drop for Serve {
 
 #[test]
 fn help_describes_every_command_and_flag() {
-    for command in ["", "up", "edge", "serve", "sidecar", "health"] {
-        let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|argument| !argument.is_empty()).collect();
+    let verbs = ["status", "history", "add", "set-weight", "promote", "drain", "abort", "remove", "undo"];
+    let verbs = verbs.map(|verb| format!("rollout {verb}"));
+    let commands = ["", "up", "edge", "serve", "sidecar", "health", "rollout"].into_iter();
+    for command in commands.chain(verbs.iter().map(String::as_str)) {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, help, error) = run(&arguments);
         assert_eq!((code, error.as_str()), (0, ""));
-        insta::assert_snapshot!(format!("help_{command}").trim_end_matches('_'), help);
+        insta::assert_snapshot!(format!("help_{}", command.replace([' ', '-'], "_")).trim_end_matches('_'), help);
     }
     assert_eq!(run(&["--version"]).1, format!("stickshift {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -122,7 +122,7 @@ pub(crate) async fn change_plan(client: &Client, change: impl FnOnce(&mut Value)
     let plan: Plan = serde_json::from_value(plan).expect("a plan");
     let record =
         PlanRecord { plan: plan.clone(), changed_at: unix_now(), changed_by: "test".into(), why: "test".into() };
-    write_plan(client, ROLLOUT_TABLE, &record).await.expect("written");
+    write_plan(client, ROLLOUT_TABLE, in_force.revision(), &record).await.expect("written");
     plan
 }
 

@@ -2,11 +2,15 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use stickshift_contract::{Kind, Placed, Route, Token, VersionCode};
+use stickshift_contract::{BareTokens, Claim, Kind, Placed, Plan, Route, Token, VersionCode};
 use stickshift_session::{Change as WriteChange, Guard, Session, Step, Stored, Visit, Write, Written};
 
-use super::{Cookies, Job, WRITE_TIMEOUT, World, clock, is_of_session, item_in_words, rules, session_in_words};
+use super::{
+    Cookies, Job, STREAM_ROUND, Stream, WRITE_TIMEOUT, World, claim_at, clock, is_of_session, item_in_words, rules,
+    session_in_words, timing,
+};
 use crate::design::Design;
+use crate::operator::code;
 use crate::table::Effect;
 use crate::timeline::{Part, WriteFate};
 use crate::truth::{Invariant, Meaning, Placing, Truth};
@@ -20,7 +24,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         let now = clock(self.now, self.timeline.app_clocks[version][instance]);
         let kind = flight.request.kind;
         let visit = Visit {
-            claim: flight.claim,
+            claim: claim_at(flight.claim, timing(self.timeline), now),
             kind,
             route: Some(decision.route),
             chosen: Some(decision.version),
@@ -29,7 +33,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         };
         let visit = self.design.visit(visit);
         let mut rng = StdRng::seed_from_u64(flight.request.dice);
-        let step = rules(version, self.cookies).enter(&visit, now, &mut rng);
+        let step = rules(version, timing(self.timeline), self.cookies).enter(&visit, now, &mut rng);
         let is_written = matches!(step, Step::Write(_) | Step::Done(Session::New(_)));
         if is_written && (kind == Kind::Rest || decision.route == Route::Stray) {
             self.violate(Invariant::NoWrite, || format!("version {} writes on {}", version + 1, decision.route));
@@ -48,7 +52,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             }
             Step::Done(Session::New(receipt)) if !flight.request.fails => {
                 // It is written when the status of the answer is known.
-                flight.pending = Some(rules(flight.app.0, self.cookies).begin(receipt));
+                flight.pending = Some(rules(flight.app.0, timing(self.timeline), self.cookies).begin(receipt));
                 let takes = flight.rng.random_range(5..300);
                 self.schedule(self.now + takes, Job::AtTable(number));
             }
@@ -174,8 +178,57 @@ impl<D: Design + ?Sized> World<'_, D> {
         let written = std::mem::replace(&mut flight.written, Written::Failed);
         flight.is_unwritten = written == Written::Failed;
         let mut rng = StdRng::seed_from_u64(flight.request.dice ^ 1);
-        let step = rules(flight.app.0, self.cookies).resume(pending, written, &mut rng);
+        let step = rules(flight.app.0, timing(self.timeline), self.cookies).resume(pending, written, &mut rng);
         self.step(number, step);
+    }
+
+    /// An instance looks after an answer that stays open: it ends it, or renews its session.
+    pub(super) fn renew_stream(&mut self, number: usize) {
+        let Stream { receipt, app: (version, instance), until, tried_at, dice, .. } = self.streams[number];
+        let now = clock(self.now, self.timeline.app_clocks[version][instance]);
+        let is_home_away = self.tables.is_away(Part::Home, self.now);
+        let keeps = |plan: &Plan| plan.keeps_sessions_of(code(version), Some(now));
+        let is_out = !is_home_away && self.tables.plan().is_some_and(|plan| !keeps(plan));
+        if self.now >= until || is_out {
+            self.say(|| format!("a stream of {} at version {} ends", receipt.token.short(), version + 1));
+            return;
+        }
+        self.schedule(self.now + STREAM_ROUND, Job::Renewal(number));
+        let timing = timing(self.timeline);
+        if self.now - tried_at < timing.touch_interval_seconds * 1_000 {
+            return;
+        }
+        self.streams[number].tried_at = self.now;
+        let claim = match self.cookies {
+            Cookies::Receipts => Claim::Receipt(receipt),
+            Cookies::Tokens => BareTokens::collect([receipt.token]).map_or(Claim::Nothing, Claim::Bare),
+        };
+        let visit = Visit { claim, kind: Kind::Visit, route: None, chosen: None, revision: None, from: None };
+        let rules = rules(version, timing, self.cookies);
+        let mut rng = StdRng::seed_from_u64(dice);
+        let mut step = rules.enter(&visit, now, &mut rng);
+        let mut is_written = false;
+        let session = loop {
+            match step {
+                Step::Done(session) => break session,
+                Step::Write(pending) => {
+                    self.tally.writes += 1;
+                    let written = if is_home_away { Written::Failed } else { self.write(&pending.write) };
+                    is_written = matches!(written, Written::Done { .. });
+                    self.streams[number].has_failed |= written == Written::Failed;
+                    step = rules.resume(*pending, written, &mut rng);
+                }
+            }
+        };
+        self.tally.stream_renewals += u64::from(is_written);
+        if let Session::Here { receipt, .. } = session {
+            self.streams[number].receipt = receipt;
+        }
+        // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows.
+        let (now, counts) = (self.now, is_written && !self.streams[number].has_failed);
+        if let (true, Some(truth)) = (counts, self.truth_mut(receipt.token)) {
+            truth.renewed_by_stream = Some(now);
+        }
     }
 
     /// The app has decided what the session is, and issues a receipt if there is a new one.

@@ -1,16 +1,16 @@
 //! What must hold when the edge has decided.
 
-use stickshift_contract::{Kind, Plan, Route, State, Timing, Token};
+use stickshift_contract::{Claim, Kind, Plan, Receipt, Route, State, Timing, Token};
 use stickshift_edge::Decision;
 
-use super::{Cookies, Flight, PROPAGATION_BOUND, SESSION_LASTS, World, claimed_token, clock, is_of_session};
+use super::{Cookies, Flight, PROPAGATION_BOUND, SESSION_LASTS, World, claimed_token, clock, is_of_session, timing};
 use crate::design::Design;
 use crate::timeline::{LookUpFate, Millis};
 use crate::truth::{Invariant, Truth};
 
 impl<D: Design + ?Sized> World<'_, D> {
     pub(super) fn check_decision(&mut self, number: usize, decision: Decision) {
-        let Flight { request, began, is_in_progress, has_answer, .. } = self.flights[number];
+        let Flight { request, began, is_in_progress, has_answer, claim, .. } = self.flights[number];
         let Decision { version, route, .. } = decision;
         let well_since = self.edges[request.edge].well_since;
         let is_frozen = matches!(request.look_up, LookUpFate::Frozen(_));
@@ -30,6 +30,14 @@ impl<D: Design + ?Sized> World<'_, D> {
                     });
                 }
             }
+        }
+        if let Claim::Receipt(receipt) = claim
+            && is_of_session(route)
+            && timing(self.timeline).is_past_end(receipt.started, clock(began, 0) - 60)
+        {
+            self.violate(Invariant::Ends, || {
+                format!("token {} is past its absolute end ({route})", receipt.token.short())
+            });
         }
         let Some(truth) = self.claimed(number) else { return };
         let (token, touched) = (truth.token, truth.touched);
@@ -59,8 +67,12 @@ impl<D: Design + ?Sized> World<'_, D> {
     }
 
     /// Whether a session was in progress at a time: the viewer has visited it in the ten minutes before.
-    pub(super) fn is_in_progress(&self, token: Token, at: Millis) -> bool {
-        self.truth(token).and_then(|truth| truth.visited).is_some_and(|visited| at < visited + SESSION_LASTS)
+    pub(super) fn is_in_progress(&self, receipt: &Receipt, at: Millis) -> bool {
+        let visited = self.truth(receipt.token).and_then(|truth| truth.visited.max(truth.renewed_by_stream));
+        // Near the absolute end of a session, clocks decide.
+        let timing = timing(self.timeline);
+        let is_near_end = timing.is_past_end(receipt.started, clock(at, 0) + timing.clock_allowance_seconds);
+        visited.is_some_and(|visited| at < visited + SESSION_LASTS) && !is_near_end
     }
 
     /// The record of the session that a request claims.

@@ -7,7 +7,8 @@ use stickshift_edge::{Answer, Considered, Incoming, Knowledge, Request as EdgeRe
 use stickshift_session::{Session, Written};
 
 use super::{
-    Cookies, Edge, Flight, Job, KEYS, Line, PAUSE_AFTER_FAILURE, SIGNED_ONE_IN, World, clock, read_in_words, router,
+    Cookies, Edge, Flight, Job, KEYS, Line, PAUSE_AFTER_FAILURE, SIGNED_ONE_IN, World, claim_at, clock, read_in_words,
+    router, timing,
 };
 use crate::design::Design;
 use crate::operator::{code, index};
@@ -18,7 +19,7 @@ impl<D: Design + ?Sized> World<'_, D> {
     /// The viewer sends a request, and the edge looks at it.
     pub(super) fn send(&mut self, request: Request) {
         let edge = request.edge;
-        let claim = match (self.jar, self.cookies) {
+        let claim = match (self.jar.filter(|_| !request.is_crawler), self.cookies) {
             (Some(receipt), Cookies::Receipts) => Claim::Receipt(receipt),
             (Some(receipt), Cookies::Tokens) => {
                 BareTokens::collect([receipt.token]).map_or(Claim::Nothing, Claim::Bare)
@@ -27,8 +28,9 @@ impl<D: Design + ?Sized> World<'_, D> {
         };
         let page = self.jar.map_or(code(0), |receipt| receipt.version);
         let asset = request.is_asset.then_some(page);
-        let incoming = Incoming { asset, claim, kind: request.kind, is_bot: false };
         let edge_now = clock(self.now, self.timeline.edge_clocks[edge]);
+        let at_edge = claim_at(claim, timing(self.timeline), edge_now);
+        let incoming = Incoming { asset, claim: at_edge, kind: request.kind, is_bot: request.is_crawler };
         if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) && self.cookies == Cookies::Receipts {
             self.compare_with_signed(claim, edge_now, request.dice);
         }
@@ -39,7 +41,8 @@ impl<D: Design + ?Sized> World<'_, D> {
         let flight = Flight {
             request,
             began: self.now,
-            is_in_progress: self.jar.is_some_and(|receipt| self.is_in_progress(receipt.token, self.now)),
+            is_in_progress: !request.is_crawler
+                && self.jar.is_some_and(|receipt| self.is_in_progress(&receipt, self.now)),
             rng: SmallRng::seed_from_u64(request.dice),
             claim,
             incoming: self.design.incoming(incoming),
@@ -131,7 +134,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             match &answer.plan {
                 Some(plan) if !self.design.ignores_lower_revisions() => {
                     let plan = plan.clone();
-                    *router = self::router(self.design, &self.plans[0]);
+                    *router = self::router(self.design, timing(self.timeline), &self.plans[0]);
                     router.adopt(plan, edge_now);
                 }
                 Some(_) => *read_at = (*read_at).max(Some(asked)),

@@ -183,8 +183,8 @@ pub(crate) struct Facts {
 impl Design for WithGuard {
     /// The session rules ask the guard of a takeover themselves, so they get an item that it admits.
     fn stored(&self, item: SessionItem, claimed: &Claimed) -> Option<SessionItem> {
-        // A move places the session under a later plan.
-        let is_move = claimed.receipt.placed.revision != claimed.order.0;
+        // A move places the session under a later plan. A bare token has no order.
+        let is_move = claimed.order != (0, 0) && claimed.receipt.placed.revision != claimed.order.0;
         match self.guard {
             _ if !(self.admits)(&Facts::of(Some(&item), claimed)) => Some(item),
             Guard::Reclaim if !is_move => None,

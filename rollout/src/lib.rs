@@ -1,0 +1,9 @@
+//! The operator's rules: every verb is a function from a plan to the next plan, or a named refusal.
+//!
+//! This crate is pure: `now` is an argument, and nothing is read or written.
+
+mod change;
+mod refusal;
+
+pub use change::{Change, Leaving};
+pub use refusal::Refusal;

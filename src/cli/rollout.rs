@@ -1,0 +1,67 @@
+//! `stickshift rollout`: the operator's commands.
+
+mod change;
+mod history;
+mod site;
+mod status;
+mod words;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use change::{Add, Drain, SetWeight};
+use history::History;
+use site::{Site, SiteArguments};
+use status::Status;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a flag or a variable for AWS, it talks to the `stickshift up` that runs in this folder. It always says which it talks to."
+)]
+pub(super) struct Rollout {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    site: SiteArguments,
+    /// Print JSON: one object a line
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the plan in force and how many sessions are on each version
+    Status(Status),
+    /// Show the last plans: when, who and why
+    History(History),
+    /// Add a version to the plan; it is staged and gets no new sessions yet
+    Add(Add),
+    /// Give versions a share of new sessions; the stable version gets the rest
+    SetWeight(SetWeight),
+    /// Send all new sessions to a version, and make it stable
+    Promote(change::Version),
+    /// Send no new sessions to a version; its sessions finish where they are
+    Drain(Drain),
+    /// Take a version back: no new sessions, and its sessions finish there or move at once
+    Abort(change::Abort),
+    /// Take a version out of the plan; refused while sessions are on it
+    Remove(change::Remove),
+    /// Put an earlier plan in force again
+    Undo(change::Undo),
+}
+
+/// Runs a verb. Errors are for people and say what to do.
+pub(super) async fn rollout(arguments: Rollout) -> Result<()> {
+    let site = Site::find(arguments.site, arguments.json).await?;
+    match arguments.verb {
+        Verb::Status(status) => status.run(&site).await,
+        Verb::History(history) => history.run(&site).await,
+        Verb::Add(add) => add.run(&site).await,
+        Verb::SetWeight(set_weight) => set_weight.run(&site).await,
+        Verb::Promote(version) => version.promote(&site).await,
+        Verb::Drain(drain) => drain.run(&site).await,
+        Verb::Abort(abort) => abort.run(&site).await,
+        Verb::Remove(remove) => remove.run(&site).await,
+        Verb::Undo(undo) => undo.run(&site).await,
+    }
+}

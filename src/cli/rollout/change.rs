@@ -1,0 +1,257 @@
+//! The verbs that change the plan.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use serde_json::json;
+use stickshift::clock::unix_now;
+use stickshift::store::plans::{PlanStoreError, highest_revision, read_revision, write_plan};
+use stickshift_contract::{Domain, Origin, Plan, PlanRecord, Port, Protocol, VersionCode, Weight};
+use stickshift_rollout::{Change, Leaving};
+
+use super::site::Site;
+use super::words;
+use crate::cli::arguments::parse_weight;
+
+/// What every change takes.
+#[derive(Debug, Args)]
+pub(super) struct PlanChange {
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Show what the plan would be, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// The version
+    #[arg(value_parser = VersionCode::parse)]
+    version: VersionCode,
+    /// Where it is served: http://HOST:PORT or https://HOST:PORT
+    #[arg(long, value_name = "URL", value_parser = parse_origin_url)]
+    origin: Origin,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetWeight {
+    /// A version and its share of new sessions in percent, for example 2=25
+    #[arg(value_name = "VERSION=PERCENT", required = true, value_parser = parse_weight)]
+    weights: Vec<(VersionCode, Weight)>,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Version {
+    /// The version
+    #[arg(value_parser = VersionCode::parse)]
+    version: VersionCode,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// The version
+    #[arg(value_parser = VersionCode::parse)]
+    version: VersionCode,
+    /// How long its sessions may stay, for example 30m; then they move
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<u64>,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Abort {
+    /// The version; without it, the only one that gets new sessions besides the stable version
+    #[arg(value_parser = VersionCode::parse)]
+    version: Option<VersionCode>,
+    /// Its sessions finish where they are; this is what happens without a flag
+    #[arg(long)]
+    drain: bool,
+    /// Its sessions move to a live version with their next request
+    #[arg(long, conflicts_with = "drain")]
+    evict: bool,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    /// The version
+    #[arg(value_parser = VersionCode::parse)]
+    version: VersionCode,
+    /// Remove it although sessions are on it: they move with their next request
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Undo {
+    /// The revision to go back to; without it, the one before the plan in force
+    #[arg(long, value_name = "REVISION")]
+    to: Option<u64>,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
+impl Add {
+    pub(super) async fn run(self, site: &Site) -> Result<()> {
+        self.change.make(site, &Change::Add { version: self.version, origin: self.origin }).await
+    }
+}
+
+impl SetWeight {
+    pub(super) async fn run(self, site: &Site) -> Result<()> {
+        self.change.make(site, &Change::SetWeights(self.weights)).await
+    }
+}
+
+impl Version {
+    pub(super) async fn promote(self, site: &Site) -> Result<()> {
+        self.change.make(site, &Change::Promote(self.version)).await
+    }
+}
+
+impl Drain {
+    pub(super) async fn run(self, site: &Site) -> Result<()> {
+        let until = self.until.map(|seconds| unix_now() + seconds);
+        self.change.make(site, &Change::Drain { version: self.version, until }).await?;
+        if until.is_none() && !site.is_json {
+            println!(
+                "The drain has no end: a session that stays active can hold version {} for ever. Set one with --until.",
+                self.version
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Abort {
+    pub(super) async fn run(self, site: &Site) -> Result<()> {
+        let leaving = if self.evict { Leaving::Evict } else { Leaving::Drain };
+        self.change.make(site, &Change::Abort { version: self.version, leaving }).await
+    }
+}
+
+impl Remove {
+    pub(super) async fn run(self, site: &Site) -> Result<()> {
+        if !self.force {
+            let live = site.sessions.count_live(unix_now()).await.context("could not count the live sessions")?;
+            if let Some(count) = live.get(&Some(self.version)) {
+                bail!(
+                    "{count} sessions are on version {}: drain it first, or move them now with `remove {} --force`",
+                    self.version,
+                    self.version
+                );
+            }
+        }
+        self.change.make(site, &Change::Remove(self.version)).await
+    }
+}
+
+impl Undo {
+    pub(super) async fn run(self, site: &Site) -> Result<()> {
+        let revision = site.plan_in_force().await?.plan.revision();
+        let wanted = match self.to {
+            Some(wanted) => wanted,
+            None => revision.checked_sub(1).filter(|before| *before > 0).context("there is no plan before this one")?,
+        };
+        let earlier = read_revision(&site.client, &site.rollout_table, wanted).await;
+        let earlier = earlier.with_context(|| format!("could not read revision {wanted}"))?;
+        let earlier = earlier.with_context(|| format!("the history has no revision {wanted}: see `history`"))?;
+        let reason = format!("back to revision {wanted}");
+        let PlanChange { reason: given, dry_run } = self.change;
+        let reason = if given.is_empty() { reason } else { format!("{reason}: {given}") };
+        PlanChange { reason, dry_run }.make(site, &Change::PutBack(earlier.plan)).await
+    }
+}
+
+impl PlanChange {
+    /// Changes the plan and shows it before and after. Errors: the change is refused, or somebody else was
+    /// faster.
+    async fn make(&self, site: &Site, change: &Change) -> Result<()> {
+        let before = site.plan_in_force().await?.plan;
+        let highest = highest_revision(&site.client, &site.rollout_table).await;
+        let highest = highest.with_context(|| format!("could not read the history from {}", site.name))?;
+        let after = change.apply(&before, highest.unwrap_or(0), unix_now())?;
+        if !self.dry_run {
+            let (changed_at, changed_by) = (unix_now(), site.caller().await?);
+            let record = PlanRecord { plan: after.clone(), changed_at, changed_by, why: self.reason.clone() };
+            match write_plan(&site.client, &site.rollout_table, before.revision(), &record).await {
+                Err(PlanStoreError::Conflict(_) | PlanStoreError::InHistory(_)) => {
+                    let PlanRecord { plan, changed_at, changed_by, why } = site.plan_in_force().await?;
+                    bail!(
+                        "somebody else was faster, so nothing was changed: revision {} of {} is by {changed_by}: {why}\n{}",
+                        plan.revision(),
+                        words::time(changed_at),
+                        compared(&before, &plan).trim_end()
+                    );
+                }
+                written => written.with_context(|| format!("could not write the plan to {}", site.name))?,
+            }
+        }
+        if site.is_json {
+            println!("{}", json!({ "before": before, "after": after, "is_dry_run": self.dry_run }));
+            return Ok(());
+        }
+        print!("{}\n\n{}\n", site.name, compared(&before, &after));
+        if self.dry_run {
+            println!("Nothing was changed: this was a dry run.");
+        } else {
+            println!("Revision {} is in force. Every edge uses it within 10 s.", after.revision());
+        }
+        Ok(())
+    }
+}
+
+/// Two plans side by side.
+fn compared(before: &Plan, after: &Plan) -> String {
+    let versions: BTreeSet<VersionCode> = before.versions().keys().chain(after.versions().keys()).copied().collect();
+    let mut rows = vec![["version", "before", "after"].map(str::to_owned).to_vec()];
+    for version in versions {
+        rows.push(vec![version.to_string(), words::version(before, version), words::version(after, version)]);
+    }
+    words::table(&rows)
+}
+
+/// Reads `http://HOST:PORT` or `https://HOST`.
+fn parse_origin_url(text: &str) -> Result<Origin, String> {
+    let expected =
+        || format!("`{text}`: expected http://HOST:PORT or https://HOST, for example https://v2.example.org");
+    let (protocol, place, usual_port) = match text.split_once("://") {
+        Some(("http", place)) => (Protocol::Http, place, 80),
+        Some(("https", place)) => (Protocol::Https, place, 443),
+        _ => return Err(expected()),
+    };
+    let (domain, port) = match place.rsplit_once(':') {
+        Some((domain, port)) => (domain, port.parse().map_err(|_| expected())?),
+        None => (place, usual_port),
+    };
+    let domain = Domain::parse(domain).map_err(|cause| cause.to_string())?;
+    let port = Port::new(port).map_err(|cause| cause.to_string())?;
+    Ok(Origin { domain, port, protocol })
+}
+
+/// Reads a length of time such as `45s`, `30m`, `2h` or `1d`, as seconds.
+fn parse_time(text: &str) -> Result<u64, String> {
+    let expected = || format!("`{text}`: expected a number and s, m, h or d, for example 30m");
+    let unit = text.chars().last().ok_or_else(expected)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(expected()),
+    };
+    let count: u32 = text[..text.len() - 1].parse().map_err(|_| expected())?;
+    u64::from(count).checked_mul(seconds).filter(|seconds| *seconds > 0).ok_or_else(expected)
+}
