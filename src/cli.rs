@@ -1,8 +1,10 @@
 //! The command line.
 
 mod arguments;
+mod completions;
 mod edge;
 mod health;
+mod man;
 mod rollout;
 mod serve;
 mod sidecar;
@@ -11,7 +13,7 @@ mod stop;
 mod up;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Sticky canary releases behind Amazon CloudFront.
 #[derive(Debug, Parser)]
@@ -44,6 +46,10 @@ enum Command {
     Rollout(rollout::Rollout),
     /// Ask a version on this machine whether it is healthy, and exit with 0 or 1
     Health(health::Health),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Write man pages, one for each command
+    Man(man::Man),
 }
 
 /// Runs the command of the command line. Errors are for people and say what to do.
@@ -55,6 +61,8 @@ pub(crate) async fn run() -> Result<()> {
         Some(Command::Sidecar(arguments)) => sidecar::sidecar(arguments).await,
         Some(Command::Rollout(arguments)) => rollout::rollout(arguments).await,
         Some(Command::Health(arguments)) => health::health(arguments).await,
+        Some(Command::Completions(arguments)) => arguments.print(Cli::command()),
+        Some(Command::Man(arguments)) => arguments.write(Cli::command()),
         #[cfg(feature = "embedded-dynamodb")]
         Some(Command::Up(arguments)) => up::up(arguments).await,
         #[cfg(feature = "embedded-dynamodb")]

@@ -1,6 +1,7 @@
 //! `stickshift rollout`: the operator's commands.
 
 mod change;
+mod explain;
 mod history;
 mod site;
 mod status;
@@ -10,6 +11,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use change::{Add, Drain, SetWeight};
+use explain::Explain;
 use history::History;
 use site::{Site, SiteArguments};
 use status::Status;
@@ -34,6 +36,8 @@ enum Verb {
     Status(Status),
     /// Show the last plans: when, who and why
     History(History),
+    /// Say what the edge would decide now for a viewer's cookie, step by step
+    Explain(Explain),
     /// Add a version to the plan; it is staged and gets no new sessions yet
     Add(Add),
     /// Give versions a share of new sessions; the stable version gets the rest
@@ -56,6 +60,7 @@ pub(super) async fn rollout(arguments: Rollout) -> Result<()> {
     match arguments.verb {
         Verb::Status(status) => status.run(&site).await,
         Verb::History(history) => history.run(&site).await,
+        Verb::Explain(explain) => explain.run(&site).await,
         Verb::Add(add) => add.run(&site).await,
         Verb::SetWeight(set_weight) => set_weight.run(&site).await,
         Verb::Promote(version) => version.promote(&site).await,

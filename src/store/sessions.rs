@@ -7,7 +7,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use futures_util::future;
-use stickshift_contract::{Placed, Placement, Receipt, SESSIONS_SCHEMA, TTL_ATTRIBUTE, Token, VersionCode};
+use stickshift_contract::{
+    Placed, Placement, Receipt, SESSIONS_SCHEMA, SessionItem, TTL_ATTRIBUTE, Token, VersionCode,
+};
 use stickshift_session::{Change, Claimed, Stored, Write, Written};
 
 use super::causes::causes;
@@ -119,6 +121,17 @@ impl SessionStore {
             Err(SdkError::ServiceError(cause)) if cause.err().is_conditional_check_failed_exception() => Ok(false),
             Err(cause) => Err(SessionStoreError::new(cause)),
         }
+    }
+
+    /// Reads a session's item; `None` if there is none, or none that can be read.
+    ///
+    /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses.
+    pub async fn read(&self, token: Token) -> Result<Option<SessionItem>, SessionStoreError> {
+        let key = AttributeValue::S(token.as_str().to_owned());
+        let call =
+            self.client.get_item().table_name(&self.table).key(SESSIONS_SCHEMA.hash_key, key).consistent_read(true);
+        let item = call.send().await.map_err(SessionStoreError::new)?.item;
+        Ok(item.and_then(|item| serde_dynamo::from_item(item).ok()))
     }
 
     /// Counts the live sessions of each version, by a scan of the whole table in parallel parts. `None` stands for

@@ -143,9 +143,9 @@ impl Drop for Serve {
 
 #[test]
 fn help_describes_every_command_and_flag() {
-    let verbs = ["status", "history", "add", "set-weight", "promote", "drain", "abort", "remove", "undo"];
+    let verbs = ["status", "history", "explain", "add", "set-weight", "promote", "drain", "abort", "remove", "undo"];
     let verbs = verbs.map(|verb| format!("rollout {verb}"));
-    let commands = ["", "up", "edge", "serve", "sidecar", "health", "rollout"].into_iter();
+    let commands = ["", "up", "edge", "serve", "sidecar", "health", "rollout", "completions", "man"].into_iter();
     for command in commands.chain(verbs.iter().map(String::as_str)) {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, help, error) = run(&arguments);
@@ -153,6 +153,22 @@ fn help_describes_every_command_and_flag() {
         insta::assert_snapshot!(format!("help_{}", command.replace([' ', '-'], "_")).trim_end_matches('_'), help);
     }
     assert_eq!(run(&["--version"]).1, format!("stickshift {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn completions_and_man_pages_know_every_verb() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, error) = run(&["completions", shell]);
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert!(script.contains("stickshift") && script.contains("set-weight"), "{shell}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(run(&["man", folder.path().to_str().expect("text")]), (0, String::new(), String::new()));
+    let page = std::fs::read_to_string(folder.path().join("stickshift-rollout-set-weight.1")).expect("a page");
+    assert!(page.contains("share of new sessions"), "{page}");
+    let (code, _, error) = run(&["man", "nowhere"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("could not write man pages to nowhere"), "{error}");
 }
 
 #[test]

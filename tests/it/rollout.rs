@@ -178,6 +178,41 @@ async fn a_dry_run_changes_nothing_and_undo_goes_back() {
 }
 
 #[actix_web::test]
+async fn explain_says_what_the_edge_would_decide_and_why() {
+    let up = Up::start(&["--weight", "2=10"], &[KEYS]);
+    let explain = |cookie: &str, keys: &[(&str, &str)]| {
+        let data_dir = up.data_dir().to_str().expect("text").to_owned();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stickshift"));
+        command.args(["rollout", "--data-dir", &data_dir, "explain", cookie, "--json"]).envs(keys.iter().copied());
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(cookie.len() < 10 || !text.contains(cookie), "a cookie is never printed whole");
+        let told: Value = serde_json::from_str(&text).expect("JSON");
+        (told["route"].as_str().expect("a reason").to_owned(), told["version"].as_str().map(str::to_owned), text)
+    };
+    let cookie = |version: &str, age| as_cookie(&receipt(version, age)).split_once('=').expect("a name").1.to_owned();
+    let is = |route: &str, version: Option<&str>| (route.to_owned(), version.map(str::to_owned));
+    let young = explain(&cookie("2", 5), &[KEYS]);
+    assert_eq!((young.0, young.1), is("receipt", Some("2")));
+    assert!(young.2.contains("its tag is valid"), "{}", young.2);
+    let old = explain(&cookie("2", 300), &[KEYS]);
+    assert_eq!((old.0, old.1), is("hint", Some("2")));
+    assert!(old.2.contains("the table has no item"), "{}", old.2);
+    let forged = explain(&cookie("2", 5).replace(".2.", ".1."), &[KEYS]);
+    assert_eq!((forged.0, forged.1), is("roll", None));
+    // The keys of the data directory are others than the test's.
+    std::fs::remove_file(up.data_dir().join("keys")).ok();
+    let unchecked = explain(&cookie("2", 5), &[]);
+    assert_eq!((unchecked.0, unchecked.1), is("receipt", Some("2")));
+    assert!(unchecked.2.contains("its tag was NOT checked"), "{}", unchecked.2);
+    done(&up, &["abort", "2", "--evict"]);
+    let moved = explain(&cookie("2", 5), &[KEYS]);
+    assert_eq!((moved.0, moved.1), is("moved", Some("1")));
+    up.stop();
+}
+
+#[actix_web::test]
 async fn with_no_up_and_no_aws_it_says_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, output, error) = run(&["rollout", "--data-dir", folder.path().to_str().expect("text"), "status"]);

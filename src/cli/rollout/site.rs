@@ -42,6 +42,8 @@ pub(super) struct Site {
     pub(super) name: String,
     /// Whether to print JSON.
     pub(super) is_json: bool,
+    /// The data directory of the `up` on this machine.
+    pub(super) data_dir: Option<PathBuf>,
     /// AWS's configuration, which also says who asks. `None` on this machine.
     config: Option<aws_config::SdkConfig>,
 }
@@ -68,6 +70,7 @@ impl Site {
                 rollout_table,
                 name,
                 is_json,
+                data_dir: None,
                 config: Some(config),
             });
         }
@@ -82,7 +85,7 @@ impl Site {
         let name = format!("stickshift up on this machine, {}", up.cloudfront);
         let sessions = SessionStore::new(dynamodb.client(), up.sessions_table);
         let (client, rollout_table) = (dynamodb.client(), up.rollout_table);
-        Ok(Self { client, sessions, rollout_table, name, is_json, config: None })
+        Ok(Self { client, sessions, rollout_table, name, is_json, data_dir: Some(data_dir), config: None })
     }
 
     /// The plan in force. Errors: there is none, or the table cannot be used.

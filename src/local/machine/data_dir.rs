@@ -79,6 +79,12 @@ impl DataDir {
         Ok(path)
     }
 
+    /// The keys in a data directory that another process may have open; `None` without any.
+    pub fn keys_in(path: &Path) -> Option<Keys> {
+        let list = SecretString::from(fs::read_to_string(path.join("keys")).ok()?);
+        Keys::parse(list.expose_secret()).ok()
+    }
+
     /// The keys of the receipts. They are made once and kept in a file that only its owner may read.
     ///
     /// Errors: the file cannot be read or written, or holds no keys.
