@@ -1,10 +1,13 @@
 //! The command line.
 
 mod arguments;
+#[cfg(feature = "operator")]
 mod completions;
 mod edge;
 mod health;
+#[cfg(feature = "operator")]
 mod man;
+#[cfg(feature = "operator")]
 mod rollout;
 mod serve;
 mod sidecar;
@@ -13,7 +16,9 @@ mod stop;
 mod up;
 
 use anyhow::Result;
-use clap::{CommandFactory as _, Parser, Subcommand};
+#[cfg(feature = "operator")]
+use clap::CommandFactory as _;
+use clap::{Parser, Subcommand};
 
 /// Sticky canary releases behind Amazon CloudFront.
 #[derive(Debug, Parser)]
@@ -42,12 +47,15 @@ enum Command {
     Serve(serve::Serve),
     /// Turn any web app into one version: stand in front of it and keep its sessions
     Sidecar(sidecar::Sidecar),
+    #[cfg(feature = "operator")]
     /// Change where new sessions go, and see where sessions are
     Rollout(rollout::Rollout),
     /// Ask a version on this machine whether it is healthy, and exit with 0 or 1
     Health(health::Health),
+    #[cfg(feature = "operator")]
     /// Print completions for a shell
     Completions(completions::Completions),
+    #[cfg(feature = "operator")]
     /// Write man pages, one for each command
     Man(man::Man),
 }
@@ -59,9 +67,12 @@ pub(crate) async fn run() -> Result<()> {
         Some(Command::Edge(arguments)) => edge::edge(arguments).await,
         Some(Command::Serve(arguments)) => serve::serve(arguments).await,
         Some(Command::Sidecar(arguments)) => sidecar::sidecar(arguments).await,
+        #[cfg(feature = "operator")]
         Some(Command::Rollout(arguments)) => rollout::rollout(arguments).await,
         Some(Command::Health(arguments)) => health::health(arguments).await,
+        #[cfg(feature = "operator")]
         Some(Command::Completions(arguments)) => arguments.print(Cli::command()),
+        #[cfg(feature = "operator")]
         Some(Command::Man(arguments)) => arguments.write(Cli::command()),
         #[cfg(feature = "embedded-dynamodb")]
         Some(Command::Up(arguments)) => up::up(arguments).await,
