@@ -52,6 +52,8 @@ enum Verb {
     Remove(change::Remove),
     /// Put an earlier plan in force again
     Undo(change::Undo),
+    /// Make every edge use the plan again after the tables came back from a backup
+    Restore(change::Restore),
 }
 
 /// Runs a verb. Errors are for people and say what to do.
@@ -68,5 +70,6 @@ pub(super) async fn rollout(arguments: Rollout) -> Result<()> {
         Verb::Abort(abort) => abort.run(&site).await,
         Verb::Remove(remove) => remove.run(&site).await,
         Verb::Undo(undo) => undo.run(&site).await,
+        Verb::Restore(restore) => restore.run(&site).await,
     }
 }

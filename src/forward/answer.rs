@@ -27,7 +27,9 @@ pub(super) fn hand_on(
     ends: impl Future<Output = ()> + 'static,
 ) -> HttpResponse {
     let (head, incoming) = answer.into_parts();
-    let length = head.headers.get(http::header::CONTENT_LENGTH);
+    // A length beside a transfer encoding is wrong, and nobody may go by it (RFC 9112, section 6.3).
+    let is_encoded = head.headers.contains_key(http::header::TRANSFER_ENCODING);
+    let length = head.headers.get(http::header::CONTENT_LENGTH).filter(|_| !is_encoded);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let has_body = !incoming.is_end_stream();
     let size = match length {

@@ -39,8 +39,9 @@ pub(super) fn answered_fields(fields: &http::HeaderMap) -> impl Iterator<Item = 
     let is_hop_by_hop = hop_by_hop(connection);
     let passing =
         fields.iter().filter(move |(name, _)| *name != http::header::CONTENT_LENGTH && !is_hop_by_hop(name.as_str()));
-    passing.map(|(name, value)| {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes()).expect("both libraries take the same names");
-        (name, HeaderValue::from_bytes(value.as_bytes()).expect("both libraries take the same values"))
+    // What one library takes for a header and the other one does not is no header.
+    passing.filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     })
 }

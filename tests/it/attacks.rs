@@ -235,6 +235,13 @@ async fn an_app_that_breaks_the_rules_is_a_502() {
         ),
         ("an endless first part", endless(), 502),
         ("101 headers", many, 502),
+        (
+            "a length beside an encoding",
+            spawn_answering(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            ),
+            200,
+        ),
         ("a flood of 1xx", early(), 200),
         ("HTTP/1.0 without a length", spawn_answering(b"HTTP/1.0 200 OK\r\n\r\nok"), 200),
         (

@@ -164,6 +164,10 @@ async fn a_dry_run_changes_nothing_and_undo_goes_back() {
     );
     assert_eq!(back["plan"]["versions"]["2"]["weight_basis_points"], 1000);
     assert!(back["plan"]["versions"].get("3").is_none());
+    done(&up, &["restore", "--above", "41", "--reason", "a backup"]);
+    let restored = status(&up);
+    assert_eq!(restored["plan"]["revision"], 42);
+    assert_eq!(restored["plan"]["versions"], back["plan"]["versions"]);
     for (arguments, says) in [
         (&["undo", "--to", "99"][..], "the history has no revision 99: see `history`"),
         (&["set-weight", "9=1"], "version 9 is not in the plan, which has versions 1, 2"),

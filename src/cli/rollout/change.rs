@@ -103,6 +103,15 @@ pub(super) struct Undo {
     change: PlanChange,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The highest revision that was in force before, if you know it; the table may have lost it
+    #[arg(long, value_name = "REVISION", default_value_t = 0)]
+    above: u64,
+    #[command(flatten)]
+    change: PlanChange,
+}
+
 impl Add {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         self.change.make(site, &Change::Add { version: self.version, origin: self.origin }).await
@@ -175,14 +184,25 @@ impl Undo {
     }
 }
 
+impl Restore {
+    pub(super) async fn run(self, site: &Site) -> Result<()> {
+        self.change.make_above(site, &Change::Restore, self.above).await
+    }
+}
+
 impl PlanChange {
     /// Changes the plan and shows it before and after. Errors: the change is refused, or somebody else was
     /// faster.
     async fn make(&self, site: &Site, change: &Change) -> Result<()> {
+        self.make_above(site, change, 0).await
+    }
+
+    /// The same, with a revision above `known`.
+    async fn make_above(&self, site: &Site, change: &Change, known: u64) -> Result<()> {
         let before = site.plan_in_force().await?.plan;
         let highest = highest_revision(&site.client, &site.rollout_table).await;
         let highest = highest.with_context(|| format!("could not read the history from {}", site.name))?;
-        let after = change.apply(&before, highest.unwrap_or(0), unix_now())?;
+        let after = change.apply(&before, highest.unwrap_or(0).max(known), unix_now())?;
         if !self.dry_run {
             let (changed_at, changed_by) = (unix_now(), site.caller().await?);
             let record = PlanRecord { plan: after.clone(), changed_at, changed_by, why: self.reason.clone() };
