@@ -1,7 +1,8 @@
 //! Where a running `up` is found: it leaves a note in its data directory.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -31,7 +32,11 @@ impl RunningUp {
     pub fn note(&self, data_dir: &Path) -> Result<Note> {
         let path = data_dir.join(Self::FILE);
         let text = serde_json::to_string_pretty(self)?;
-        fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
+        // Like everything in the directory, it is for its owner only.
+        let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        written
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("could not write {}", path.display()))?;
         Ok(Note(path))
     }
 
