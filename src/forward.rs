@@ -28,7 +28,7 @@ use hyper::http;
 
 pub use fields::received_fields;
 use pool::{Lease, Pool};
-use sent_body::SentBody;
+use sent_body::{Progress, SentBody};
 
 /// A server that requests are sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -128,6 +128,9 @@ pub enum ForwardError {
     /// A limit of time is over.
     #[error("{0}")]
     TooSlow(&'static str),
+    /// The viewer does not send the rest of the request.
+    #[error("the viewer does not send the rest of the request")]
+    ViewerTooSlow,
     /// The server cannot be reached, or broke off.
     #[error("{}", causes(&**.0))]
     Unreachable(Box<dyn Error>),
@@ -183,32 +186,37 @@ impl Forwarder {
             Asked::Body(size) => (SentBody::new(payload, size, self.limits.body_bytes)?, None),
         };
         let pool = self.pool(target);
-        let last_sent = body.last_sent();
+        let progress = body.progress();
+        let begin = Instant::now();
+        let mut is_retry = false;
         loop {
-            let mut lease = pool.lease(self.limits.connect).await?;
+            let mut lease = pool.lease(self.limits.connect.min(self.limits.head), is_retry).await?;
             let request = request(outgoing().map_err(ForwardError::Unsendable)?, asked, body);
             let is_repeatable = asked == Asked::Nothing && request.method().is_idempotent();
-            last_sent.set(Instant::now());
-            match self.send(&mut lease, request, &last_sent).await {
+            // The time for a connection is part of the time for the answer.
+            progress.last_sent.set(begin);
+            match self.send(&mut lease, request, &progress).await {
                 Ok(answer) => {
-                    let is_head = viewer.method() == Method::HEAD;
                     let switches = answer.status() == http::StatusCode::SWITCHING_PROTOCOLS;
                     return match tunnel {
-                        Some(payload) if switches => Ok(tunnel::open(answer, payload, self.limits.silence, ends)),
+                        Some(payload) if switches => {
+                            lease.leave();
+                            Ok(tunnel::open(answer, payload, self.limits.silence, ends))
+                        }
                         None if switches => Err(ForwardError::Unreachable("it switched protocols unasked".into())),
                         _ => {
-                            let response = answer::hand_on(answer, lease, is_head, self.limits.pause, ends);
+                            let response = answer::hand_on(answer, lease, viewer, self.limits.pause, ends);
                             Ok(if tunnel.is_some() { answer::close_after(response) } else { response })
                         }
                     };
                 }
-                // The server has closed a connection that was idle, at about the moment of this request.
+                // The server has closed a connection that was idle, at about the moment of this request. It is
+                // sent once more, on a new connection.
                 Err(Unsent { request: Some(request), .. }) if lease.is_reused() => body = request.into_body(),
-                Err(Unsent { is_time_out: false, .. }) if lease.is_reused() && is_repeatable => {
-                    body = SentBody::empty();
-                }
+                Err(Unsent { is_closed: true, .. }) if lease.is_reused() && is_repeatable => body = SentBody::empty(),
                 Err(Unsent { cause, .. }) => return Err(cause),
             }
+            is_retry = true;
         }
     }
 
@@ -217,24 +225,30 @@ impl Forwarder {
         &self,
         lease: &mut Lease,
         request: Request<SentBody>,
-        last_sent: &std::cell::Cell<Instant>,
+        progress: &Progress,
     ) -> Result<http::Response<hyper::body::Incoming>, Unsent> {
         let sending = lease.send(request);
         tokio::pin!(sending);
         loop {
-            let deadline = last_sent.get() + self.limits.head;
+            let deadline = progress.last_sent.get() + self.limits.head;
             match tokio::time::timeout_at(deadline.into(), &mut sending).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(mut failure)) => {
                     let request = failure.take_message();
-                    let cause = sent_body::refusal(failure.error())
-                        .unwrap_or_else(|| ForwardError::Unreachable(Box::new(failure.into_error())));
-                    return Err(Unsent { request, cause, is_time_out: false });
+                    let error = failure.into_error();
+                    let is_closed = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+                    let cause = sent_body::refusal(&error);
+                    let cause = cause.unwrap_or_else(|| ForwardError::Unreachable(Box::new(error)));
+                    return Err(Unsent { request, cause, is_closed });
                 }
-                Err(_) if last_sent.get() + self.limits.head > Instant::now() => {}
+                Err(_) if progress.last_sent.get() + self.limits.head > Instant::now() => {}
                 Err(_) => {
-                    let cause = ForwardError::TooSlow("it took too long to answer");
-                    return Err(Unsent { request: None, cause, is_time_out: true });
+                    let cause = if progress.waits_for_viewer.get() {
+                        ForwardError::ViewerTooSlow
+                    } else {
+                        ForwardError::TooSlow("it took too long to answer")
+                    };
+                    return Err(Unsent { request: None, cause, is_closed: false });
                 }
             }
         }
@@ -255,7 +269,8 @@ struct Unsent {
     /// The request itself, if no part of it was sent.
     request: Option<Request<SentBody>>,
     cause: ForwardError,
-    is_time_out: bool,
+    /// Whether the connection was closed before an answer began.
+    is_closed: bool,
 }
 
 /// What a request brings besides its first part.
@@ -273,16 +288,17 @@ impl Asked {
         let headers = viewer.headers();
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
         let has_body = length.is_some_and(|length: u64| length > 0) || headers.contains_key(TRANSFER_ENCODING);
-        let is_websocket = headers.get(UPGRADE).is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
-        let is_upgrade = is_websocket
-            && viewer.head().upgrade()
-            && viewer.method() == Method::GET
-            && viewer.version() == Version::HTTP_11;
+        // actix-web looks at every such field, and takes what follows for the WebSocket's, without an end.
+        let is_websocket =
+            headers.get_all(UPGRADE).any(|name| name.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"));
+        let is_upgrade =
+            viewer.head().upgrade() && viewer.method() == Method::GET && viewer.version() == Version::HTTP_11;
         match () {
             () if viewer.method() == Method::CONNECT => Err(ForwardError::BadRequest("CONNECT is not served")),
-            // actix-web takes everything that follows for the WebSocket's, so the body has no end.
-            () if is_websocket && has_body => Err(ForwardError::BadRequest("a WebSocket's first request has a body")),
-            () if is_upgrade => Ok(Self::Tunnel),
+            () if is_websocket && (has_body || !is_upgrade) => {
+                Err(ForwardError::BadRequest("a WebSocket begins with a GET by HTTP/1.1 without a body"))
+            }
+            () if is_websocket => Ok(Self::Tunnel),
             () if has_body => Ok(Self::Body(length)),
             () => Ok(Self::Nothing),
         }

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::web::Bytes;
-use actix_web::{HttpResponse, body};
+use actix_web::{HttpRequest, HttpResponse, body};
 use hyper::body::{Body as _, Incoming};
 use hyper::http;
 use tokio::time::Sleep;
@@ -21,12 +21,17 @@ use super::pool::Lease;
 /// The answer as the viewer gets it. Its body is streamed.
 pub(super) fn hand_on(
     answer: http::Response<Incoming>,
-    lease: Lease,
-    is_head: bool,
+    mut lease: Lease,
+    viewer: &HttpRequest,
     pause: Duration,
     ends: impl Future<Output = ()> + 'static,
 ) -> HttpResponse {
     let (head, incoming) = answer.into_parts();
+    let is_head = viewer.method() == Method::HEAD;
+    if head.version != http::Version::HTTP_11 {
+        // hyper would send the next request as HTTP/1.0 too, and drop a body of unknown length.
+        lease.retire();
+    }
     // A length beside a transfer encoding is wrong, and nobody may go by it (RFC 9112, section 6.3).
     let is_encoded = head.headers.contains_key(http::header::TRANSFER_ENCODING);
     let length = head.headers.get(http::header::CONTENT_LENGTH).filter(|_| !is_encoded);
@@ -47,8 +52,14 @@ pub(super) fn hand_on(
         return response;
     }
     let body = if has_body {
-        let lease = Some(lease);
-        body::BoxBody::new(AnswerBody { incoming, size, lease, pause, pausing: None, ends: Box::pin(ends) })
+        body::BoxBody::new(AnswerBody {
+            incoming,
+            size,
+            lease: Some(lease),
+            pause,
+            pausing: None,
+            ends: Box::pin(ends),
+        })
     } else {
         lease.release();
         body::BoxBody::new(NoBody(size))
@@ -59,12 +70,16 @@ pub(super) fn hand_on(
         response.head_mut().no_chunking(true);
         response.headers_mut().insert(actix_web::http::header::CONTENT_LENGTH, length.into());
     }
-    response
+    if viewer.version() == Version::HTTP_10 { close_after(response) } else { response }
 }
 
 /// The same, on the last use of the viewer's connection: the viewer may have sent more for a tunnel.
 pub(super) fn close_after(mut response: HttpResponse) -> HttpResponse {
     response.head_mut().set_connection_type(ConnectionType::Close);
+    if response.body().size() == BodySize::Stream {
+        // The end of the connection is the end of the body.
+        response.head_mut().no_chunking(true);
+    }
     response
 }
 

@@ -22,7 +22,16 @@ pub(super) struct SentBody {
     /// How many more bytes are allowed, and how many were in the beginning.
     allowed: u64,
     limit: u64,
-    last_sent: Rc<Cell<Instant>>,
+    progress: Rc<Progress>,
+}
+
+/// How far a body has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// When the server accepted the last part.
+    pub(super) last_sent: Cell<Instant>,
+    /// Whether the next part must come from the viewer.
+    pub(super) waits_for_viewer: Cell<bool>,
 }
 
 /// Why no more of a body is sent.
@@ -36,8 +45,8 @@ enum Stopped {
 
 impl SentBody {
     pub(super) fn empty() -> Self {
-        let last_sent = Rc::new(Cell::new(Instant::now()));
-        Self { payload: None, rest: Some(0), allowed: 0, limit: 0, last_sent }
+        let progress = Progress { last_sent: Cell::new(Instant::now()), waits_for_viewer: Cell::new(false) };
+        Self { payload: None, rest: Some(0), allowed: 0, limit: 0, progress: Rc::new(progress) }
     }
 
     /// A body of `length` bytes, or of unknown length. Errors: it is larger than `limit`.
@@ -48,9 +57,9 @@ impl SentBody {
         }
     }
 
-    /// When the server accepted the last part.
-    pub(super) fn last_sent(&self) -> Rc<Cell<Instant>> {
-        Rc::clone(&self.last_sent)
+    /// How far it has come, now and later.
+    pub(super) fn progress(&self) -> Rc<Progress> {
+        Rc::clone(&self.progress)
     }
 }
 
@@ -71,10 +80,12 @@ impl Body for SentBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(payload) = &mut self.payload else { return Poll::Ready(None) };
-        let part = ready!(Pin::new(payload).poll_next(context));
+        let polled = Pin::new(payload).poll_next(context);
+        self.progress.waits_for_viewer.set(polled.is_pending());
+        let part = ready!(polled);
         // The server's time begins when it has the whole request. So every part that it accepts begins the
         // time again.
-        self.last_sent.set(Instant::now());
+        self.progress.last_sent.set(Instant::now());
         Poll::Ready(match part {
             None => None,
             Some(Err(cause)) => Some(Err(Stopped::Viewer(cause).into())),

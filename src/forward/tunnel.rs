@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use super::answer::{put_fields, status};
+use super::pool::AbortOnDrop;
 
 type Server = TokioIo<Upgraded>;
 
@@ -37,8 +38,10 @@ pub(super) fn open(
         let server = upgrade.await.map_err(io::Error::other)?;
         let (reader, writer) = tokio::io::split(TokioIo::new(server));
         let heard = Rc::new(Cell::new(Instant::now()));
-        rt::spawn(to_server(payload, writer, Rc::clone(&heard)));
-        Ok::<_, io::Error>(from_server(reader, heard, silence))
+        let writing = rt::spawn(to_server(payload, writer, Rc::clone(&heard)));
+        // When the viewer is gone, nobody needs what is still to be written.
+        let writing = AbortOnDrop::new(writing.abort_handle());
+        Ok::<_, io::Error>(from_server(reader, writing, heard, silence))
     });
     let bytes = bytes.flat_map(|opened| match opened {
         Ok(bytes) => bytes.left_stream(),
@@ -62,11 +65,12 @@ async fn to_server(mut payload: web::Payload, mut writer: WriteHalf<Server>, hea
 /// The server's bytes, until it ends or both sides have been silent for too long.
 fn from_server(
     reader: ReadHalf<Server>,
+    writing: AbortOnDrop,
     heard: Rc<Cell<Instant>>,
     silence: Duration,
 ) -> impl Stream<Item = io::Result<Bytes>> {
     const PART: usize = 16 * 1024;
-    stream::unfold((reader, BytesMut::new()), move |(mut reader, mut buffer)| {
+    stream::unfold((reader, writing, BytesMut::new()), move |(mut reader, writing, mut buffer)| {
         let heard = Rc::clone(&heard);
         async move {
             buffer.reserve(PART);
@@ -75,13 +79,13 @@ fn from_server(
                 match tokio::time::timeout_at(deadline.into(), reader.read_buf(&mut buffer)).await {
                     Ok(Ok(0)) => return None,
                     Ok(Ok(_)) => break,
-                    Ok(Err(cause)) => return Some((Err(cause), (reader, buffer))),
+                    Ok(Err(cause)) => return Some((Err(cause), (reader, writing, buffer))),
                     Err(_) if heard.get() + silence > Instant::now() => {}
                     Err(_) => return None,
                 }
             }
             heard.set(Instant::now());
-            Some((Ok(buffer.split().freeze()), (reader, buffer)))
+            Some((Ok(buffer.split().freeze()), (reader, writing, buffer)))
         }
     })
 }

@@ -1,7 +1,7 @@
 //! The answers that a sidecar is still sending: event streams, WebSockets, long downloads.
 //!
-//! While an answer is open, its session is renewed. When the version is withdrawn or its drain is over, the
-//! answer is broken off, so that the viewer comes back and is moved.
+//! While an answer is open, its session is renewed. When the version is withdrawn or its drain is over, an answer
+//! that never ends by itself is broken off, so that the viewer comes back and is moved.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -35,6 +35,7 @@ pub(super) struct OpenAnswers(Rc<Shared>);
 struct Shared {
     answers: RefCell<HashMap<Id, Open>>,
     next_id: Cell<Id>,
+    is_renewing: Cell<bool>,
     /// Counts the open answers of all threads.
     count: Gauge,
 }
@@ -61,7 +62,8 @@ pub(super) struct Ended {
 
 impl OpenAnswers {
     pub(super) fn new(count: Gauge) -> Self {
-        Self(Rc::new(Shared { answers: RefCell::default(), next_id: Cell::new(0), count }))
+        let (answers, next_id, is_renewing) = (RefCell::default(), Cell::new(0), Cell::new(false));
+        Self(Rc::new(Shared { answers, next_id, is_renewing, count }))
     }
 
     /// An answer begins. `session`: the one that it keeps alive.
@@ -89,7 +91,14 @@ impl OpenAnswers {
             let mut round = tokio::time::interval(ROUND);
             loop {
                 tokio::select! {
-                    _ = round.tick() => open.renew(&sessions).await,
+                    // In a task of its own: a slow table must not keep answers from being ended.
+                    _ = round.tick() => if !open.0.is_renewing.replace(true) {
+                        let (open, sessions) = (open.clone(), sessions.clone());
+                        rt::spawn(async move {
+                            open.renew(&sessions).await;
+                            open.0.is_renewing.set(false);
+                        });
+                    },
                     changed = standing.changed() => {
                         if changed.is_err() {
                             return;
@@ -97,7 +106,8 @@ impl OpenAnswers {
                     }
                 }
                 let standing = *standing.borrow_and_update();
-                open.end(|open| standing.is_out() || (standing.is_stopping && open.is_endless));
+                // Any other answer ends by itself.
+                open.end(|open| open.is_endless && (standing.is_stopping || standing.is_out()));
             }
         });
     }

@@ -1,6 +1,6 @@
 //! Reads the plan every ten seconds, so that an instance knows what has become of its own version.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::rt::{self, task::JoinHandle};
 use aws_sdk_dynamodb::Client;
@@ -15,6 +15,9 @@ use crate::store::plans::read_plan;
 /// How often the plan is read.
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// How old a plan may be so that the end of a drain in it counts.
+const FRESH: Duration = Duration::from_secs(30);
+
 static FAILURES: MinuteLog =
     MinuteLog::new(Level::Warn, "the plan could not be read", Some("the plan can be read again"));
 
@@ -26,6 +29,8 @@ pub(super) struct Standing {
     /// The state of this version, and the end of its drain. Without a plan, or if the plan does not have the
     /// version, `None`.
     state: Option<(State, Option<u64>)>,
+    /// When it was read.
+    read_at: Option<Instant>,
     /// Whether the server is about to stop.
     pub(super) is_stopping: bool,
 }
@@ -43,7 +48,10 @@ impl Standing {
     pub(super) fn is_out(&self) -> bool {
         match self.state {
             Some((State::Withdrawn, _)) => true,
-            Some((State::Draining, Some(until))) => unix_now() >= until,
+            // The edge does not go by the end of a drain in an old plan either.
+            Some((State::Draining, Some(until))) => {
+                unix_now() >= until && self.read_at.is_some_and(|read_at| read_at.elapsed() < FRESH)
+            }
             _ => false,
         }
     }
@@ -65,6 +73,7 @@ impl PlanWatch {
                             // A lower revision never counts.
                             if plan.revision() >= standing.revision {
                                 (standing.revision, standing.state) = (plan.revision(), state);
+                                standing.read_at = Some(Instant::now());
                             }
                         });
                     }
@@ -104,7 +113,10 @@ mod tests {
             (Some((State::Draining, Some(now - 1))), true),
             (Some((State::Withdrawn, None)), true),
         ] {
-            assert_eq!(Standing { state, ..Standing::default() }.is_out(), is_out, "{state:?}");
+            let standing = Standing { state, read_at: Some(Instant::now()), ..Standing::default() };
+            assert_eq!(standing.is_out(), is_out, "{state:?}");
         }
+        let old = Standing { state: Some((State::Draining, Some(now - 1))), ..Standing::default() };
+        assert!(!old.is_out(), "a plan that nobody has read for long");
     }
 }

@@ -93,9 +93,8 @@ impl Sidecar {
         let received = request.headers();
         let mut fields = http::HeaderMap::with_capacity(received.len() + 6);
         for (name, value) in received_fields(received) {
-            let is_for_us = name.as_str() == ORIGIN_VERIFY_HEADER || name.as_str().starts_with(HEADER_PREFIX);
             match name.as_str() {
-                _ if is_for_us => {}
+                name if is_dropped(name) => {}
                 "cookie" => {
                     if let Some(cookies) = without_our_cookies(value.as_bytes()) {
                         fields.append(header::COOKIE, HeaderValue::from_bytes(&cookies)?);
@@ -196,6 +195,7 @@ impl Sidecar {
         let (status, text) = match cause {
             ForwardError::TooSlow(_) => (StatusCode::GATEWAY_TIMEOUT, "504: the app took too long to answer\n"),
             ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "502: the app does not answer\n"),
+            ForwardError::ViewerTooSlow => (StatusCode::REQUEST_TIMEOUT, "408: the rest of the request did not come\n"),
             ForwardError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "413: the request is too large\n"),
             ForwardError::BadRequest(_) | ForwardError::Unsendable(_) => {
                 (StatusCode::BAD_REQUEST, "400: the request is not valid\n")
@@ -208,6 +208,17 @@ impl Sidecar {
     }
 }
 
+/// Whether a viewer's header must not reach the app: those of ours, those that say who the viewer is or where the
+/// request went in another way than ours, and their doubles with `_`, which many servers take for `-`.
+fn is_dropped(name: &str) -> bool {
+    let is_ours = |name: &str| name == ORIGIN_VERIFY_HEADER || name.starts_with(HEADER_PREFIX);
+    if name.contains('_') {
+        let double = name.replace('_', "-");
+        return is_ours(&double) || double.starts_with("x-forwarded-") || double.starts_with("cloudfront-");
+    }
+    is_ours(name) || matches!(name, "forwarded" | "proxy")
+}
+
 /// The session that a request belongs to, wherever it is.
 fn token(session: Session) -> Option<Token> {
     match session {
@@ -217,10 +228,10 @@ fn token(session: Session) -> Option<Token> {
     }
 }
 
-/// The receipt of a session that an open answer keeps alive.
+/// The receipt of a session that an open answer keeps alive. One that begins with this answer is written later.
 fn receipt(session: Session) -> Option<Receipt> {
     match session {
-        Session::Here { receipt, .. } | Session::New(receipt) => Some(receipt),
+        Session::Here { receipt, .. } => Some(receipt),
         _ => None,
     }
 }

@@ -105,7 +105,7 @@ impl AssetPaths {
 }
 
 /// Whether every server reads the path in the same way: no empty segment but the last, no `.` and `..`, also
-/// encoded, no encoded slash, backslash, percent or control character.
+/// encoded, no encoded slash, backslash, percent or NUL.
 fn is_plain(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let lower_case = path.to_ascii_lowercase();

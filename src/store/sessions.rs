@@ -1,12 +1,15 @@
 //! Writing sessions to the table of sessions.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use futures_util::future;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use stickshift_contract::{
     Placed, Placement, Receipt, SESSIONS_SCHEMA, SessionItem, TTL_ATTRIBUTE, Token, VersionCode,
 };
@@ -27,6 +30,29 @@ pub struct SessionStore {
 pub struct SessionStoreError(Box<aws_sdk_dynamodb::Error>);
 
 type Item = HashMap<String, AttributeValue>;
+
+/// Sessions by their version; `None` for those on no version.
+pub type Counts = BTreeMap<Option<VersionCode>, u64>;
+
+/// The live sessions in parts of a table, and what reading them cost.
+#[derive(Debug)]
+pub struct LiveSessions {
+    /// The counts of each part that was read.
+    pub counts: Vec<Counts>,
+    /// How many parts the table has. If all were read, the counts are exact.
+    pub parts: u64,
+    /// Items read, live or not.
+    pub items_read: u64,
+    /// Read units of DynamoDB.
+    pub read_units: f64,
+}
+
+/// What a count has cost so far.
+#[derive(Debug, Default)]
+struct Spent {
+    items: Cell<u64>,
+    units: Cell<f64>,
+}
 
 impl SessionStoreError {
     fn new(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
@@ -134,48 +160,86 @@ impl SessionStore {
         Ok(item.and_then(|item| serde_dynamo::from_item(item).ok()))
     }
 
-    /// Counts the live sessions of each version, by a scan of the whole table in parallel parts. `None` stands for
-    /// sessions on no version.
+    /// Counts the live sessions of each version by a scan. A table with more than `bound` items is not read whole:
+    /// some of its parts are, drawn at random, so that the cost does not grow with the table.
     ///
     /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses.
-    pub async fn count_live(&self, now: u64) -> Result<BTreeMap<Option<VersionCode>, u64>, SessionStoreError> {
-        const PARTS: i32 = 4;
-        let parts = future::try_join_all((0..PARTS).map(|part| self.count_live_in(part, PARTS, now))).await?;
-        let mut counts = BTreeMap::new();
-        for (version, count) in parts.into_iter().flatten() {
-            *counts.entry(version).or_default() += count;
-        }
-        Ok(counts)
+    pub async fn count_live(&self, now: u64, bound: u64) -> Result<LiveSessions, SessionStoreError> {
+        /// How many parts of a whole table are read at once.
+        const PARTS: u32 = 4;
+        /// How many parts of a large table are read, in all and at once, and about how many items each has.
+        const SAMPLE: u32 = 64;
+        const AT_ONCE: usize = 8;
+        const ITEMS_OF_A_PART: u64 = 500;
+        let spent = Spent::default();
+        let whole =
+            future::try_join_all((0..PARTS).map(|part| self.count_part(part, PARTS, now, bound, &spent))).await?;
+        let whole: Option<Vec<_>> = whole.into_iter().collect();
+        let (counts, parts) = match whole {
+            Some(counts) => (counts, PARTS),
+            None => {
+                let table = self.client.describe_table().table_name(&self.table).send().await;
+                let table = table.map_err(SessionStoreError::new)?.table;
+                let items = table.and_then(|table| u64::try_from(table.item_count()?).ok()).unwrap_or(0);
+                // DynamoDB takes at most a million.
+                let parts = (items.max(bound) / ITEMS_OF_A_PART).clamp(u64::from(SAMPLE) + 1, 1_000_000);
+                let parts = u32::try_from(parts).expect("at most a million");
+                let drawn = rand::seq::index::sample(&mut rand::rng(), parts as usize, SAMPLE as usize);
+                let drawn = drawn.into_iter().filter_map(|part| u32::try_from(part).ok());
+                let counts = stream::iter(drawn.map(|part| self.count_part(part, parts, now, u64::MAX, &spent)));
+                let counts: Vec<Option<Counts>> = counts.buffer_unordered(AT_ONCE).try_collect().await?;
+                (counts.into_iter().flatten().collect(), parts)
+            }
+        };
+        Ok(LiveSessions {
+            counts,
+            parts: u64::from(parts),
+            items_read: spent.items.into_inner(),
+            read_units: spent.units.take(),
+        })
     }
 
-    async fn count_live_in(
+    /// Counts in one part of the table; `None` if more than `bound` items were read in all.
+    async fn count_part(
         &self,
-        part: i32,
-        parts: i32,
+        part: u32,
+        parts: u32,
         now: u64,
-    ) -> Result<BTreeMap<Option<VersionCode>, u64>, SessionStoreError> {
-        let mut counts = BTreeMap::new();
+        bound: u64,
+        spent: &Spent,
+    ) -> Result<Option<Counts>, SessionStoreError> {
+        let mut counts = Counts::new();
+        let number = |value: u32| i32::try_from(value).expect("at most a million parts");
         let mut pages = self
             .client
             .scan()
             .table_name(&self.table)
             .consistent_read(true)
-            .segment(part)
-            .total_segments(parts)
+            .segment(number(part))
+            .total_segments(number(parts))
             .filter_expression("#expiration > :now")
             .projection_expression("#version")
             .expression_attribute_names("#expiration", TTL_ATTRIBUTE)
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .into_paginator()
             .send();
         while let Some(page) = pages.next().await {
-            for item in page.map_err(SessionStoreError::new)?.items() {
+            let page = page.map_err(SessionStoreError::new)?;
+            for item in page.items() {
                 let version = item.get("version").and_then(|version| VersionCode::parse(version.as_s().ok()?).ok());
                 *counts.entry(version).or_default() += 1;
             }
+            let read = u64::try_from(page.scanned_count()).unwrap_or(0);
+            let units = page.consumed_capacity().and_then(ConsumedCapacity::capacity_units).unwrap_or(0.0);
+            spent.units.set(spent.units.get() + units);
+            spent.items.set(spent.items.get() + read);
+            if spent.items.get() > bound {
+                return Ok(None);
+            }
         }
-        Ok(counts)
+        Ok(Some(counts))
     }
 
     /// Reads the table once, to see whether DynamoDB answers. Errors: [`SessionStoreError`] if it does not.

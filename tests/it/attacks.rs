@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 
 use crate::cli::{Up, peak_memory_kib};
 use crate::support::{App, BUSY, Viewer, as_cookie, machine_config, receipt};
-use crate::upstream::{exchange, read_until_pause, sidecar, spawn_answering, spawn_app, spawn_raw, upstream};
+use crate::upstream::{
+    exchange, read_head, read_until_pause, sidecar, spawn_answering, spawn_app, spawn_raw, upstream,
+};
 
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -102,6 +104,11 @@ async fn a_request_that_two_servers_could_read_in_two_ways_reaches_no_app() {
             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\na\r\n0\r\n\r\n",
         ),
         ("bad chunk", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\na\r\n0\r\n\r\n"),
+        (
+            "a WebSocket's field beside another",
+            "POST / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nUpgrade: websocket\r\nContent-Length: 4\r\n\r\nabcd",
+        ),
+        ("a WebSocket that asks for no upgrade", "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"),
         ("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         ("no HTTP", "\x16\x03\x01\x02\r\n\r\n"),
         ("97 headers", &many),
@@ -335,6 +342,128 @@ async fn a_time_out_is_for_one_request() {
     for status in slow {
         assert_eq!(status.await.expect("an answer"), 504);
     }
+}
+
+#[actix_web::test]
+async fn a_refused_websocket_is_an_answer_that_can_be_read() {
+    let refusing =
+        spawn_answering(b"HTTP/1.1 403 Forbidden\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    let app = App::spawn(sidecar("1", &refusing)).await;
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let answer = exchange(&app.url, request.as_bytes(), PAUSE).await;
+    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    assert!(!answer.to_ascii_lowercase().contains("transfer-encoding"), "{answer}");
+    // A viewer with HTTP/1.0 knows no chunks.
+    let answer = exchange(&app.url, b"GET / HTTP/1.0\r\n\r\n", PAUSE).await;
+    assert!(answer.ends_with("\r\n\r\nhello") && !answer.contains("chunked"), "{answer}");
+}
+
+#[actix_web::test]
+async fn an_app_that_answers_early_and_never_reads_keeps_no_connection() {
+    let early = spawn_raw(|head, mut connection| async move {
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.ok();
+        if head.starts_with("POST") {
+            sleep(Duration::from_secs(60)).await;
+        }
+    });
+    let mut settings = sidecar("1", &early);
+    upstream(&mut settings).limits.connections = 1;
+    upstream(&mut settings).limits.connect = Duration::from_secs(15);
+    let app = App::spawn(settings).await;
+    for _ in 0..4 {
+        let viewer = Viewer::new(&app.url);
+        let body = vec![b'.'; 20 << 20];
+        actix_web::rt::spawn(async move { viewer.request("POST", "/").body(body).send().await.ok() });
+    }
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..8 {
+        assert_eq!(Viewer::new(&app.url).get("/").await.body, "ok");
+    }
+}
+
+#[actix_web::test]
+async fn a_request_is_sent_once_more_at_most_and_never_after_an_answer() {
+    let seen = Rc::new(RefCell::new(String::new()));
+    let log = Rc::clone(&seen);
+    let app = spawn_raw(move |head, mut connection| {
+        let log = Rc::clone(&log);
+        async move {
+            let mut head = head;
+            loop {
+                log.borrow_mut().push_str(head.lines().next().unwrap_or_default());
+                if head.starts_with("DELETE /crash") {
+                    return;
+                }
+                let answer: &[u8] = if head.starts_with("DELETE /bad") {
+                    b"garbage\r\n\r\n"
+                } else {
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+                };
+                sleep(Duration::from_millis(50)).await;
+                connection.write_all(answer).await.ok();
+                head = read_head(&mut connection).await;
+                if head.is_empty() {
+                    return;
+                }
+            }
+        }
+    });
+    let app = App::spawn(sidecar("1", &app)).await;
+    for (path, most) in [("/bad", 1), ("/crash", 2)] {
+        let warm: Vec<_> = (0..20)
+            .map(|_| {
+                let viewer = Viewer::new(&app.url);
+                actix_web::rt::spawn(async move { viewer.get("/").await.status })
+            })
+            .collect();
+        for status in warm {
+            assert_eq!(status.await.expect("an answer"), 200);
+        }
+        let viewer = Viewer::new(&app.url);
+        let status = crate::support::send(viewer.request("DELETE", path)).await.status;
+        assert_eq!(status, 502, "{path}: {}", seen.borrow());
+        let count = seen.borrow().matches(&format!("DELETE {path}")).count();
+        assert!((1..=most).contains(&count), "{path}: {count} times");
+    }
+}
+
+#[actix_web::test]
+async fn a_body_reaches_an_app_that_speaks_http_1_0_every_time() {
+    let sizes = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&sizes);
+    let old = spawn_raw(move |_, mut connection| {
+        let log = Rc::clone(&log);
+        async move {
+            loop {
+                let body = read_until_pause(&mut connection, Duration::from_millis(200)).await;
+                log.borrow_mut().push(body.matches('.').count());
+                let answer = b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok";
+                connection.write_all(answer).await.ok();
+                if read_until_pause(&mut connection, Duration::from_secs(2)).await.is_empty() {
+                    return;
+                }
+            }
+        }
+    });
+    let app = App::spawn(sidecar("1", &old)).await;
+    for _ in 0..3 {
+        let parts = futures_util::stream::iter((0..2).map(|_| Ok::<_, std::io::Error>(vec![b'.'; 50])));
+        let request = Viewer::new(&app.url).request("POST", "/").body(reqwest::Body::wrap_stream(parts));
+        assert_eq!(crate::support::send(request).await.body, "ok");
+    }
+    assert_eq!(*sizes.borrow(), [100, 100, 100]);
+}
+
+#[actix_web::test]
+async fn a_viewer_who_stops_sending_is_no_failure_of_the_app() {
+    let mut settings = sidecar("1", &spawn_app());
+    upstream(&mut settings).limits.head = Duration::from_millis(500);
+    let app = App::spawn(settings).await;
+    let cookie = as_cookie(&receipt("1", 5));
+    let request = format!("POST /drink HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nContent-Length: 10\r\n\r\nabc");
+    let answer = exchange(&app.url, request.as_bytes(), Duration::from_secs(2)).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_eq!(app.metric("sessions_failed_total").await, 0);
 }
 
 #[actix_web::test]

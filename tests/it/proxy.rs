@@ -52,7 +52,7 @@ async fn the_origin_is_sent_what_the_viewer_sent_and_what_cloudfront_adds() {
             .header("x-private", "for one connection only")
             .header("keep-alive", "timeout=5")
             .header("te", "trailers")
-            .header("upgrade", "websocket")
+            .header("upgrade", "h2c")
             .header("proxy-authorization", "Basic Og==")
             .header("x-stickshift-route", "moved")
             .header("x-stickshift-version", "9")

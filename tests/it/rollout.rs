@@ -59,7 +59,7 @@ async fn a_version_goes_from_nothing_to_everything_and_back_by_hand() {
     assert!(versions_of_new_viewers(&up, 10).await.iter().all(|version| version == "2"));
     assert_eq!(first.get("/").await.version(), "1");
     let counts = status(&up);
-    let live = |version: &str| counts["live_sessions"][version].as_u64().expect("a count");
+    let live = |version: &str| counts["live_sessions"][version]["sessions"].as_u64().expect("a count");
     assert_eq!((live("1"), live("2")), (51 - on_two as u64, 10 + on_two as u64));
 
     done(&up, &["drain", "1", "--until", "30m"]);
@@ -178,6 +178,30 @@ async fn a_dry_run_changes_nothing_and_undo_goes_back() {
         assert_eq!((code, output.as_str()), (1, ""), "{arguments:?}");
         assert!(error.contains(says), "{error}");
     }
+    up.stop();
+}
+
+#[actix_web::test]
+async fn a_watched_status_is_a_line_for_each_change_and_ends_with_its_reader() {
+    use std::io::{BufRead as _, BufReader};
+    let up = Up::start(&["--weight", "2=10"], &[]);
+    let data_dir = up.data_dir().to_str().expect("text");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stickshift"));
+    command.args(["rollout", "--data-dir", data_dir, "status", "--watch"]).stdout(std::process::Stdio::piped());
+    let mut watching = command.spawn().expect("it starts");
+    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let first = lines.next().expect("a line");
+    assert_eq!(
+        first,
+        "revision 1; version 1: live, stable, 90.00 %, 0 live sessions; version 2: live, 10.00 %, 0 live sessions"
+    );
+    done(&up, &["set-weight", "2=20"]);
+    let second = lines.next().expect("a line");
+    assert!(second.starts_with("revision 2; version 1: live, stable, 80.00 %"), "{second}");
+    // Nobody reads any more, so the next change ends it.
+    drop(lines);
+    done(&up, &["set-weight", "2=30"]);
+    assert_eq!(watching.wait().expect("it ends").code(), Some(0));
     up.stop();
 }
 

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use stickshift::store::sessions::SessionStore;
+use stickshift::clock::unix_now;
+use stickshift::store::sessions::{LiveSessions, SessionStore};
 use stickshift_contract::{Placed, Placement, Receipt, SESSIONS_TABLE, SessionItem, VersionCode};
 use stickshift_session::{Change, Claimed, Guard, Stored, Write, Written};
 
@@ -139,4 +140,29 @@ async fn a_begin_that_arrives_late_overwrites_nothing() {
     let late = store.write(&begin).await.expect("an answer");
     assert_eq!(late, Written::Refused(Stored::Item(before.clone())));
     assert_eq!(stored_session(&client, token(1)).await, Some(before));
+}
+
+#[actix_web::test]
+async fn live_sessions_are_counted_and_in_a_large_table_estimated() {
+    let (_embedded, client) = dynamodb().await;
+    let store = SessionStore::new(client.clone(), SESSIONS_TABLE.to_owned());
+    let now = unix_now();
+    for seed in 0..300 {
+        let version = if seed % 3 == 0 { "2" } else { "1" };
+        // Every tenth one is over.
+        let age = if seed % 10 == 0 { 1_000 } else { 5 };
+        let receipt = Receipt { token: token(seed), ..receipt(version, age) };
+        put_session(&client, &session_item(&receipt)).await;
+    }
+    let sum = |live: &LiveSessions, version: &str| -> u64 {
+        let version = Some(code(version));
+        live.counts.iter().map(|counts| counts.get(&version).copied().unwrap_or(0)).sum()
+    };
+    let exact = store.count_live(now, 1_000).await.expect("an answer");
+    assert_eq!((exact.counts.len() as u64, exact.parts, exact.items_read), (4, 4, 300));
+    assert_eq!((sum(&exact, "1"), sum(&exact, "2")), (180, 90));
+    // 64 of 65 parts are read, so nearly everything is seen.
+    let sample = store.count_live(now, 100).await.expect("an answer");
+    assert_eq!((sample.counts.len(), sample.parts), (64, 65));
+    assert!((160..=180).contains(&sum(&sample, "1")), "{}", sum(&sample, "1"));
 }

@@ -52,6 +52,11 @@ async fn the_app_sees_the_viewers_request_and_three_headers_of_ours() {
         .header("x-stickshift-route", "receipt")
         .header("x-stickshift-edge", "receipt=1")
         .header("x-stickshift-pass", "2.1.f")
+        .header("x_stickshift_session", "00000000")
+        .header("X-Stickshift_Version", "9")
+        .header("x_forwarded_host", "evil.example")
+        .header("forwarded", "host=evil.example")
+        .header("proxy", "http://evil.example")
         .header("connection", "keep-alive, x-private")
         .header("x-private", "for one connection only")
         .header("te", "trailers")
@@ -74,6 +79,8 @@ async fn the_app_sees_the_viewers_request_and_three_headers_of_ours() {
     }
     // The receipt under the plain name does not count for a viewer who came by HTTPS.
     let gone = ["x-origin-verify", "x-stickshift-edge", "x-stickshift-pass", "x-private", "te", "x-stickshift-session"];
+    let doubles = ["x_stickshift_session", "x-stickshift_version", "x_forwarded_host", "forwarded", "proxy"];
+    let gone = gone.into_iter().chain(doubles);
     for name in gone {
         assert_eq!(header(&told, name), [""; 0], "{name}");
     }
@@ -275,6 +282,28 @@ async fn websockets_pass_and_end_when_the_version_is_withdrawn() {
     let moved = stored_session(&client, receipt.token).await.expect("a session");
     assert_eq!(moved.version.map(|version| version.to_string()).as_deref(), Some("1"));
     machine.stop().await.expect("it stops");
+}
+
+#[actix_web::test]
+async fn what_ends_by_itself_is_finished_although_the_version_is_withdrawn() {
+    let url = spawn_app();
+    let mut config = machine_config();
+    config.versions = vec![sidecar("1", &url), sidecar("2", &url)];
+    let machine = Machine::start(config).await.expect("a machine");
+    let client = machine.dynamodb.dynamodb().client();
+    let receipt = receipt("2", 5);
+    let viewer = Viewer::at(&machine);
+    let request = viewer.request("GET", "/dawdle/13000").header("cookie", as_cookie(&receipt));
+    let slow = actix_web::rt::spawn(async move { send(request).await });
+    sleep(Duration::from_millis(500)).await;
+    change_plan(&client, |plan| {
+        plan["versions"]["1"]["weight_basis_points"] = json!(10_000);
+        plan["versions"]["2"]["weight_basis_points"] = json!(0);
+        plan["versions"]["2"]["state"] = json!("withdrawn");
+    })
+    .await;
+    let page = slow.await.expect("an answer");
+    assert_eq!((page.status, page.body.as_str()), (200, "at last"));
 }
 
 #[actix_web::test]

@@ -108,8 +108,8 @@ pub(crate) fn spawn_raw<F: Future<Output = ()> + 'static>(answer: impl Fn(String
     url
 }
 
-/// Reads up to the empty line.
-async fn read_head(connection: &mut TcpStream) -> String {
+/// Reads up to the empty line, or to the end.
+pub(crate) async fn read_head(connection: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match connection.read_u8().await {

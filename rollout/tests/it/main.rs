@@ -1,5 +1,7 @@
 //! What each verb makes of a plan, and what it refuses.
 
+mod live;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

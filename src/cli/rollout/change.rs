@@ -11,6 +11,7 @@ use stickshift_contract::{Domain, Origin, Plan, PlanRecord, Port, Protocol, Vers
 use stickshift_rollout::{Change, Leaving};
 
 use super::site::Site;
+use super::status::Live;
 use super::words;
 use crate::cli::arguments::parse_weight;
 
@@ -135,10 +136,10 @@ impl Drain {
         let until = self.until.map(|seconds| unix_now() + seconds);
         self.change.make(site, &Change::Drain { version: self.version, until }).await?;
         if until.is_none() && !site.is_json {
-            println!(
+            words::show(&format!(
                 "The drain has no end: a session that stays active can hold version {} for ever. Set one with --until.",
                 self.version
-            );
+            ))?;
         }
         Ok(())
     }
@@ -154,8 +155,9 @@ impl Abort {
 impl Remove {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         if !self.force {
-            let live = site.sessions.count_live(unix_now()).await.context("could not count the live sessions")?;
-            if let Some(count) = live.get(&Some(self.version)) {
+            // Nothing less than every item says that there is none.
+            let count = Live::count(site, u64::MAX).await?.of(self.version).sessions;
+            if count > 0 {
                 bail!(
                     "{count} sessions are on version {}: drain it first, or move them now with `remove {} --force`",
                     self.version,
@@ -220,16 +222,15 @@ impl PlanChange {
             }
         }
         if site.is_json {
-            println!("{}", json!({ "before": before, "after": after, "is_dry_run": self.dry_run }));
-            return Ok(());
+            let made = json!({ "before": before, "after": after, "is_dry_run": self.dry_run });
+            return words::show(&made.to_string());
         }
-        print!("{}\n\n{}\n", site.name, compared(&before, &after));
-        if self.dry_run {
-            println!("Nothing was changed: this was a dry run.");
+        let outcome = if self.dry_run {
+            "Nothing was changed: this was a dry run.".to_owned()
         } else {
-            println!("Revision {} is in force. Every edge uses it within 10 s.", after.revision());
-        }
-        Ok(())
+            format!("Revision {} is in force. Every edge uses it within 10 s.", after.revision())
+        };
+        words::show(&format!("{}\n\n{}\n{outcome}", site.name, compared(&before, &after)))
     }
 }
 

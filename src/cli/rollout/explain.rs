@@ -69,8 +69,7 @@ impl Explain {
         }
         let decision = router.decide(&knowledge, now, &mut StdRng::seed_from_u64(now));
         steps.push(Step("decision", decision_in_words(&decision, &plan)));
-        print(site, &steps, &decision);
-        Ok(())
+        print(site, &steps, &decision)
     }
 
     fn cookie(&self) -> Result<String> {
@@ -166,13 +165,13 @@ fn decision_in_words(decision: &Decision, plan: &Plan) -> String {
     format!("{route}: version {version}{from}")
 }
 
-fn print(site: &Site, steps: &[Step], decision: &Decision) {
+fn print(site: &Site, steps: &[Step], decision: &Decision) -> Result<()> {
     if site.is_json {
         let steps: Vec<_> = steps.iter().map(|Step(what, words)| json!({ "step": what, "found": words })).collect();
         let version = (decision.route != Route::Roll).then(|| decision.version.to_string());
-        println!("{}", json!({ "route": decision.route.as_str(), "version": version, "steps": steps }));
-        return;
+        let told = json!({ "route": decision.route.as_str(), "version": version, "steps": steps });
+        return words::show(&told.to_string());
     }
     let rows: Vec<_> = steps.iter().map(|Step(what, words)| vec![(*what).to_owned(), words.clone()]).collect();
-    print!("{}\n\n{}", site.name, words::table(&rows));
+    words::show(&format!("{}\n\n{}", site.name, words::table(&rows)))
 }

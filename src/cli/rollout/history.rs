@@ -20,10 +20,8 @@ impl History {
         let records = history(&site.client, &site.rollout_table, self.last).await;
         let records = records.with_context(|| format!("could not read the history from {}", site.name))?;
         if site.is_json {
-            for record in &records {
-                println!("{}", serde_json::to_string(record)?);
-            }
-            return Ok(());
+            let lines: Result<Vec<_>, _> = records.iter().map(serde_json::to_string).collect();
+            return words::show(&lines?.join("\n"));
         }
         let mut rows = vec![["revision", "since", "by", "why", "plan"].map(str::to_owned).to_vec()];
         for PlanRecord { plan, changed_at, changed_by, why } in &records {
@@ -37,7 +35,6 @@ impl History {
                 versions.collect::<Vec<_>>().join("; "),
             ]);
         }
-        print!("{}\n\n{}", site.name, words::table(&rows));
-        Ok(())
+        words::show(&format!("{}\n\n{}", site.name, words::table(&rows)))
     }
 }

@@ -1,5 +1,8 @@
 //! How plans and times are printed.
 
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
+
+use anyhow::Result;
 use chrono::{DateTime, Utc};
 use stickshift_contract::{Plan, State, VersionCode};
 
@@ -17,6 +20,42 @@ pub(super) fn version(plan: &Plan, version: VersionCode) -> String {
     match planned.state {
         State::Live => format!("live{stable}, {} %", planned.weight),
         state => format!("{state}{until}"),
+    }
+}
+
+/// Whether a person looks at stdout.
+pub(super) fn is_for_person() -> bool {
+    stdout().is_terminal()
+}
+
+/// Prints a text. In a terminal, no line is longer than it is wide.
+pub(super) fn show(text: &str) -> Result<()> {
+    write(&fitted(text))
+}
+
+/// Prints a text in the place of one with so many lines.
+pub(super) fn show_in_place(text: &str, lines_before: usize) -> Result<()> {
+    // Up to the first line of the text before, and clear what is below.
+    write(&format!("\x1b[{lines_before}A\x1b[J{}", fitted(text)))
+}
+
+/// The text with lines that fit the terminal, each with its end.
+fn fitted(text: &str) -> String {
+    let width = terminal_size::terminal_size().filter(|_| is_for_person()).map(|(width, _)| usize::from(width.0));
+    let lines = text.lines().map(|line| match width {
+        Some(width) if line.chars().count() > width => {
+            line.chars().take(width.saturating_sub(1)).collect::<String>() + ">\n"
+        }
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+/// Ends the program when nobody reads any more, as in `history | head -1`.
+fn write(text: &str) -> Result<()> {
+    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written?),
     }
 }
 

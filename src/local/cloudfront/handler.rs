@@ -147,6 +147,7 @@ fn refusal(cause: &ForwardError) -> HttpResponse {
         ForwardError::TooSlow(_) => (StatusCode::GATEWAY_TIMEOUT, "504: the origin took too long to answer\n"),
         ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "502: the origin does not answer\n"),
         ForwardError::Unsendable(_) => (StatusCode::BAD_GATEWAY, "502: the function's answer cannot be used\n"),
+        ForwardError::ViewerTooSlow => (StatusCode::REQUEST_TIMEOUT, "408: the rest of the request did not come\n"),
         ForwardError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "413: the request is too large\n"),
         ForwardError::BadRequest(_) => (StatusCode::BAD_REQUEST, "400: the request contradicts itself\n"),
     };
