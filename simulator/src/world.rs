@@ -258,6 +258,13 @@ impl<D: Design + ?Sized> World<'_, D> {
                 (self.is_restored, self.was_restored) = (true, true);
                 self.tables.restore(now.saturating_sub(age), now);
                 self.record.iter_mut().for_each(|truth| truth.renewed_by_stream = None);
+                // Requests on their way may find the session in the backup only.
+                for number in 0..self.flights.len() {
+                    let Flight { claim, began, is_in_progress, .. } = self.flights[number];
+                    if let (Claim::Receipt(receipt), true) = (claim, is_in_progress) {
+                        self.flights[number].is_in_progress = self.is_in_progress(&receipt, began);
+                    }
+                }
             }
             What::Change(change) => {
                 let Some(plan) = self.tables.plan() else { return };

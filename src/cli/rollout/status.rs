@@ -32,29 +32,46 @@ const BOUND: u64 = 100_000;
 
 impl Status {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
+        let is_in_place = self.watch && words::is_for_person();
         let mut printed: Option<String> = None;
-        let is_in_place = self.watch && !site.is_json && words::is_for_person();
+        let mut has_failed = false;
         loop {
-            let record = site.plan_in_force().await?;
-            let bound = if self.exact { u64::MAX } else { BOUND };
-            let live = Live::count(site, bound).await?;
-            let text = match (site.is_json, self.watch && !is_in_place) {
-                (true, _) => as_json(&record, &live),
-                (false, true) => as_line(&record, &live),
-                (false, false) => as_text(&record, &live, site),
-            };
-            if printed.as_ref() != Some(&text) {
-                match printed.as_ref().filter(|_| is_in_place) {
-                    Some(before) => words::show_in_place(&text, before.lines().count())?,
-                    None => words::show(&text)?,
+            match self.read(site, self.watch && !is_in_place).await {
+                Ok(text) if printed.as_ref() != Some(&text) => {
+                    // A failure stands between this text and the one before.
+                    let before = printed.as_ref().filter(|_| is_in_place && !site.is_json && !has_failed);
+                    match before {
+                        Some(before) => words::show_in_place(&text, before.lines().count())?,
+                        None => words::show(&text)?,
+                    }
+                    (printed, has_failed) = (Some(text), false);
                 }
-                printed = Some(text);
+                Ok(_) => {}
+                // The table may be away for a while.
+                Err(cause) if self.watch && printed.is_some() => {
+                    if !has_failed {
+                        log::warn!("{cause:#}; trying again every {} s", ROUND.as_secs());
+                    }
+                    has_failed = true;
+                }
+                Err(cause) => return Err(cause),
             }
             if !self.watch {
                 return Ok(());
             }
             tokio::time::sleep(ROUND).await;
         }
+    }
+
+    /// The status as it is printed.
+    async fn read(&self, site: &Site, is_in_a_line: bool) -> Result<String> {
+        let record = site.plan_in_force().await?;
+        let live = Live::count(site, if self.exact { u64::MAX } else { BOUND }).await?;
+        Ok(match (site.is_json, is_in_a_line) {
+            (true, _) => as_json(&record, &live),
+            (false, true) => as_line(&record, &live),
+            (false, false) => as_text(&record, &live, site),
+        })
     }
 }
 
