@@ -3,15 +3,14 @@
 import contextlib
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import urllib.request
 from pathlib import Path
 
-from measure import (AGENT, DYNAMODB, PEERS, ROOT, TARGET, machine, need, python_with_article, start, start_stickshift,
-                     wait_for_port)
+from measure import (AGENT, DYNAMODB, PEERS, ROOT, TARGET, machine, need, print_rates, print_ratios,
+                     python_with_article, start, start_stickshift, wait_for_port)
 
 CONNECTIONS = 32
 # The minimum for each ratio, from the design.
@@ -102,14 +101,6 @@ def cpu_seconds(process):
 def report(results, rounds, seconds):
     print(f"bench/run app --rounds {rounds} --seconds {seconds}, {CONNECTIONS} connections, "
           f"load generator on the same machine\n{machine()}\n")
-    print("| page | requests/s, median | min to max | CPU us per request, median |\n| --- | --- | --- | --- |")
-    for name, values in results.items():
-        rates = [rate for rate, _ in values]
-        cpu = statistics.median(cpu for _, cpu in values)
-        print(f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {cpu:,.1f} |")
-    print("\n| ratio, per round | median | min to max | at least |\n| --- | --- | --- | --- |")
-    for name in ["returning / bare", "returning / bare without headers", "returning / article", "new / article"]:
-        one, other = name.split(" / ")
-        ratios = [a / b for (a, _), (b, _) in zip(results[one], results[other])]
-        print(f"| {name} | {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} "
-              f"| {AT_LEAST.get(name, '')} |")
+    print_rates("page", results)
+    names = ["returning / bare", "returning / bare without headers", "returning / article", "new / article"]
+    print_ratios(results, {name: AT_LEAST.get(name, "") for name in names})

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -75,6 +76,24 @@ def wait_for_port(address, process):
         with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
             return
     sys.exit(f"bench/run: no program listens at {address}")
+
+
+def print_rates(what, results):
+    """Prints the rate and the CPU time of each peer. `results` has a pair of both for each round."""
+    print(f"| {what} | requests/s, median | min to max | CPU us per request, median |\n| --- | --- | --- | --- |")
+    for name, values in results.items():
+        rates = [rate for rate, _ in values]
+        cpu = statistics.median(cpu for _, cpu in values)
+        print(f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {cpu:,.1f} |")
+
+
+def print_ratios(results, at_least):
+    """Prints the ratio of the rates of two peers, for each name such as `one / other` in `at_least`."""
+    print("\n| ratio, round by round | median | min to max | at least |\n| --- | --- | --- | --- |")
+    for name, least in at_least.items():
+        one, other = name.split(" / ")
+        ratios = [a / b for (a, _), (b, _) in zip(results[one], results[other])]
+        print(f"| {name} | {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} | {least} |")
 
 
 def version(*command):

@@ -3,14 +3,13 @@
 import contextlib
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from app import load, view
-from measure import DYNAMODB, ROOT, TARGET, machine, need, start, version, wait_for_port
+from measure import DYNAMODB, ROOT, TARGET, machine, need, print_rates, print_ratios, start, version, wait_for_port
 
 # The minimum for each ratio, from the design.
 AT_LEAST = {"sidecar / HAProxy": 0.8, "edge / HAProxy": 0.8}
@@ -125,16 +124,8 @@ def report(results, memory, rounds, seconds):
     haproxy = version("haproxy", "-v").split()[2]
     print(f"bench/run sidecar --rounds {rounds} --seconds {seconds}, load generator on the same machine\n"
           f"{machine()}, HAProxy {haproxy}\n")
-    print("| peer | requests/s, median | min to max | CPU us per request, median |\n| --- | --- | --- | --- |")
-    for name, values in results.items():
-        rates = [rate for rate, _ in values]
-        cpu = statistics.median(cpu for _, cpu in values)
-        print(f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {cpu:,.1f} |")
-    print("\n| ratio, round by round | median | min to max | at least |\n| --- | --- | --- | --- |")
-    for name, least in AT_LEAST.items():
-        one, other = name.split(" / ")
-        ratios = [a / b for (a, _), (b, _) in zip(results[one], results[other])]
-        print(f"| {name} | {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} | {least} |")
+    print_rates("peer", results)
+    print_ratios(results, AT_LEAST)
     print("\n| memory of an idle connection | bytes |\n| --- | --- |")
     for name, size in memory.items():
         print(f"| {name} | {size:,.0f} |")

@@ -26,6 +26,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use hyper::Request;
 use hyper::http;
 
+use crate::causes::causes;
 pub use fields::received_fields;
 use pool::{Lease, Pool};
 use sent_body::{Progress, SentBody};
@@ -100,8 +101,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a request waits for a connection, in all.
     pub connect: Duration,
-    /// How long the server may take until it begins to answer, counted from the last part of the request that
-    /// it accepted.
+    /// How long the server may take until it begins to answer. It counts from the begin of the request, the wait
+    /// for a connection included, and again from each part of the body that the server accepts.
     pub head: Duration,
     /// How long the server may pause within its answer.
     pub pause: Duration,
@@ -143,17 +144,6 @@ pub enum ForwardError {
     /// The request for the server cannot be made.
     #[error("the request cannot be sent on: {0:#}")]
     Unsendable(anyhow::Error),
-}
-
-/// An error and what caused it, in one line.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// Sends requests on. Each thread has one.

@@ -5,6 +5,7 @@
 //! - [`local`] is everything that stands in for AWS on one machine.
 //! - [`store`] is DynamoDB: sessions and plans in their tables.
 
+mod causes;
 pub mod clock;
 pub mod forward;
 pub mod listener;

@@ -1,6 +1,5 @@
 //! DynamoDB: AWS's or the embedded one. They differ only in endpoint and credentials.
 
-mod causes;
 pub mod plans;
 pub mod sessions;
 pub mod tables;

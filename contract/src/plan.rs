@@ -85,6 +85,18 @@ pub enum State {
     Withdrawn,
 }
 
+impl State {
+    /// Whether a session in progress may go on at a version in this state. `until`: the end of its drain. `now`
+    /// is `None` if the plan is not fresh: then the end of a drain does not count.
+    pub fn keeps_sessions(self, until: Option<u64>, now: Option<u64>) -> bool {
+        match self {
+            Self::Staged | Self::Live => true,
+            Self::Draining => until.zip(now).is_none_or(|(until, now)| now < until),
+            Self::Withdrawn => false,
+        }
+    }
+}
+
 /// The rule that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -166,11 +178,7 @@ impl Plan {
     /// Whether a session in progress on `version` may go on there. `now` is `None` if the plan is not fresh:
     /// then the end of a drain does not count.
     pub fn keeps_sessions_of(&self, version: VersionCode, now: Option<u64>) -> bool {
-        self.versions.get(&version).is_some_and(|planned| match planned.state {
-            State::Staged | State::Live => true,
-            State::Draining => planned.until.zip(now).is_none_or(|(until, now)| now < until),
-            State::Withdrawn => false,
-        })
+        self.versions.get(&version).is_some_and(|planned| planned.state.keeps_sessions(planned.until, now))
     }
 
     /// Whether a receipt that `version` issued at `touched` may be from before the version was last

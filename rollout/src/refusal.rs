@@ -24,7 +24,8 @@ pub enum Refusal {
     TooMuch(u32),
     /// The stable version is named, and the weights do not add up.
     #[error(
-        "with {stable} for version {version}, which is stable, the weights add up to {}.{:02} percent: leave it out, and it gets the rest",
+        "with {stable} for version {version}, which is stable, the weights add up to \
+         {}.{:02} percent: leave it out, and it gets the rest",
         .sum / 100, .sum % 100
     )]
     StableWeight {

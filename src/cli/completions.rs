@@ -1,5 +1,7 @@
 //! `stickshift completions`.
 
+use std::io::{Write as _, stdout};
+
 use anyhow::Result;
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
@@ -16,7 +18,7 @@ impl Completions {
         let name = command.get_name().to_owned();
         let mut script = Vec::new();
         generate(self.shell, &mut command, name, &mut script);
-        print!("{}", String::from_utf8(script)?);
+        stdout().write_all(&script)?;
         Ok(())
     }
 }

@@ -18,7 +18,8 @@ use status::Status;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without a flag or a variable for AWS, it talks to the `stickshift up` that runs in this folder. It always says which it talks to."
+    after_help = "Without a flag or a variable for AWS, it talks to the `stickshift up` that runs in this folder. \
+                  It always says which it talks to."
 )]
 pub(super) struct Rollout {
     #[command(subcommand)]

@@ -9,9 +9,8 @@ use stickshift_contract::VersionCode;
 use super::serve::{Place, serve_at};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The app needs no change. All settings come from the environment, for example STICKSHIFT_KEYS; docs/settings.md lists them."
-)]
+#[command(after_help = "The app needs no change. All settings come from the environment, for example \
+                  STICKSHIFT_KEYS; docs/settings.md lists them.")]
 pub(super) struct Sidecar {
     /// The version that the app is: its name in cookies, tables and metrics
     #[arg(long, value_name = "CODE", value_parser = VersionCode::parse)]

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::plan_watch::Standing;
 use super::session_layer::SessionLayer;
 
-/// How often it is looked which sessions to renew.
+/// How often sessions are renewed that are due.
 const ROUND: Duration = Duration::from_secs(10);
 
 /// How many sessions are renewed at once.
@@ -77,7 +77,7 @@ impl OpenAnswers {
         (id, Ended { id, end, open: Rc::clone(&self.0) })
     }
 
-    /// The answer never ends by itself, so it is ended when the server stops.
+    /// The answer never ends by itself, so it is ended when the server stops or the version's sessions must move.
     pub(super) fn mark_endless(&self, id: Id) {
         if let Some(open) = self.0.answers.borrow_mut().get_mut(&id) {
             open.is_endless = true;

@@ -46,14 +46,8 @@ impl Standing {
     /// Whether sessions of the version must move, so that nothing may stay open for them. A version that the
     /// plan does not have is served to whoever comes without an edge.
     pub(super) fn is_out(&self) -> bool {
-        match self.state {
-            Some((State::Withdrawn, _)) => true,
-            // The edge does not go by the end of a drain in an old plan either.
-            Some((State::Draining, Some(until))) => {
-                unix_now() >= until && self.read_at.is_some_and(|read_at| read_at.elapsed() < FRESH)
-            }
-            _ => false,
-        }
+        let is_fresh = self.read_at.is_some_and(|read_at| read_at.elapsed() < FRESH);
+        self.state.is_some_and(|(state, until)| !state.keeps_sessions(until, is_fresh.then(unix_now)))
     }
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use serde::de::DeserializeOwned;
 use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, PlanRecord, ROLLOUT_SCHEMA, plan_history_key};
 
-use super::causes::causes;
+use crate::causes::causes;
 
 /// What can go wrong with the plan in its table.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum PlanStoreError {
     #[error("the plan in force in the table of plans cannot be used, so put a good one there: {0}")]
     Unreadable(#[source] serde_dynamo::Error),
     /// DynamoDB did not answer, or refused.
-    #[error("could not use the table of plans: {}", causes(.0))]
+    #[error("could not use the table of plans: {}", causes(.0.as_ref()))]
     Store(Box<aws_sdk_dynamodb::Error>),
 }
 

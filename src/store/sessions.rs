@@ -15,7 +15,7 @@ use stickshift_contract::{
 };
 use stickshift_session::{Change, Claimed, Stored, Write, Written};
 
-use super::causes::causes;
+use crate::causes::causes;
 
 /// The table of sessions.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct SessionStore {
 
 /// DynamoDB gave no answer, or one that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", causes(.0))]
+#[error("{}", causes(.0.as_ref()))]
 pub struct SessionStoreError(Box<aws_sdk_dynamodb::Error>);
 
 type Item = HashMap<String, AttributeValue>;

@@ -72,7 +72,8 @@ async fn a_request_that_two_servers_could_read_in_two_ways_reaches_no_app() {
         ("CL.TE", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG"),
         (
             "TE.CL",
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n12\r\nGET /admin HTTP/1.1\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n\
+             12\r\nGET /admin HTTP/1.1\r\n\r\n0\r\n\r\n",
         ),
         (
             "TE.TE",

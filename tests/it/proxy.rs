@@ -10,7 +10,7 @@ use stickshift::store::DynamoDb;
 
 use crate::cli::{Up, peak_memory_kib};
 use crate::support::{BUSY, Viewer, change_plan, machine_config, send, spawn_machine};
-use crate::upstream::spawn_app;
+use crate::upstream::{header, spawn_app};
 
 /// Puts an origin in the place of both versions.
 async fn take_over(dynamodb: &DynamoDb, url: &str) {
@@ -29,11 +29,6 @@ async fn told(machine: &Machine, request: impl FnOnce(&Viewer) -> reqwest::Reque
     let page = send(request(&Viewer::at(machine))).await;
     assert_eq!(page.status, 200, "{}", page.body);
     serde_json::from_str(&page.body).expect("JSON")
-}
-
-fn header<'a>(told: &'a Value, name: &str) -> Vec<&'a str> {
-    let headers = told["headers"].as_array().expect("a list");
-    headers.iter().filter(|pair| pair[0] == name).map(|pair| pair[1].as_str().expect("text")).collect()
 }
 
 #[actix_web::test]

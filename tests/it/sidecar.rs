@@ -15,7 +15,7 @@ use crate::support::{
     App, Page, Viewer, as_cookie, change_plan, count_sessions, dynamodb, machine_config, put_session, receipt, send,
     session_item, stored_session, token,
 };
-use crate::upstream::{read_until_pause, sidecar, spawn_app, spawn_echo, upstream};
+use crate::upstream::{header, read_until_pause, sidecar, spawn_app, spawn_echo, upstream};
 
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -26,11 +26,6 @@ async fn spawn(version: &str) -> App {
 fn told(page: &Page) -> Value {
     assert_eq!(page.status, 200, "{}", page.body);
     serde_json::from_str(&page.body).expect("JSON")
-}
-
-fn header<'a>(told: &'a Value, name: &str) -> Vec<&'a str> {
-    let headers = told["headers"].as_array().expect("a list");
-    headers.iter().filter(|pair| pair[0] == name).map(|pair| pair[1].as_str().expect("text")).collect()
 }
 
 #[actix_web::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use stickshift::settings::{self, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -92,6 +92,12 @@ pub(crate) fn spawn_app() -> String {
     url
 }
 
+/// The values of a header, as [`spawn_app`] tells of a request.
+pub(crate) fn header<'a>(told: &'a Value, name: &str) -> Vec<&'a str> {
+    let headers = told["headers"].as_array().expect("a list");
+    headers.iter().filter(|pair| pair[0] == name).map(|pair| pair[1].as_str().expect("text")).collect()
+}
+
 /// An app that reads a request's first part and then does what `answer` does with the connection.
 pub(crate) fn spawn_raw<F: Future<Output = ()> + 'static>(answer: impl Fn(String, TcpStream) -> F + 'static) -> String {
     let listener = any_port();
@@ -132,7 +138,8 @@ pub(crate) fn spawn_echo() -> String {
     spawn_raw(|head, mut connection| async move {
         let agrees = head.to_ascii_lowercase().contains("upgrade: websocket");
         let answer = if agrees {
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: yes\r\n\r\n"
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-accept: yes\r\n\r\n"
         } else {
             "HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n"
         };

@@ -212,7 +212,8 @@ impl PlanChange {
                 Err(PlanStoreError::Conflict(_) | PlanStoreError::InHistory(_)) => {
                     let PlanRecord { plan, changed_at, changed_by, why } = site.plan_in_force().await?;
                     bail!(
-                        "somebody else was faster, so nothing was changed: revision {} of {} is by {changed_by}: {why}\n{}",
+                        "somebody else was faster, so nothing was changed: revision {} of {} \
+                         is by {changed_by}: {why}\n{}",
                         plan.revision(),
                         words::time(changed_at),
                         compared(&before, &plan).trim_end()

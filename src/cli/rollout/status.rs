@@ -167,7 +167,8 @@ fn warnings(record: &PlanRecord, live: &Live) -> Vec<String> {
                 "version {version} drains without an end: a session that stays active can hold it for ever"
             )),
             State::Withdrawn if count > 0 => warnings.push(format!(
-                "version {version} is withdrawn, and {count} sessions have not come back since: they move with their next request"
+                "version {version} is withdrawn, and {count} sessions have not come back since: they \
+                 move with their next request"
             )),
             _ => {}
         }

@@ -9,7 +9,8 @@ app.get("/", (request, response) => {
   response.type("html").send(`<!DOCTYPE html><title>Shop</title><h1>Version ${version}</h1>`);
 });
 app.post("/echo", express.json({ limit: "5mb" }), (request, response) => {
-  response.json({ body: request.body, ip: request.ip, protocol: request.protocol, host: request.hostname, headers: request.headers });
+  const { body, headers, ip, protocol } = request;
+  response.json({ body, headers, ip, protocol });
 });
 app.get("/parts", async (request, response) => {
   for (let part = 0; part < 5; part += 1) {
