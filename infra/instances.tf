@@ -132,7 +132,7 @@ resource "aws_iam_role_policy" "versions" {
         Effect    = "Allow"
         Action    = "dynamodb:PutItem"
         Resource  = aws_dynamodb_table.tables["rollout"].arn
-        Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${each.key}"] } }
+        Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${each.key}", "minute#${each.key}"] } }
       },
       {
         # An instance looks up what has become of its own version.

@@ -19,6 +19,8 @@ use anyhow::Result;
 #[cfg(feature = "operator")]
 use clap::CommandFactory as _;
 use clap::{Parser, Subcommand};
+#[cfg(feature = "operator")]
+pub(crate) use rollout::TimedOut;
 
 /// Sticky canary releases behind Amazon CloudFront.
 #[derive(Debug, Parser)]

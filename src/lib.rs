@@ -3,7 +3,8 @@
 //! - [`serve`] is an origin: it serves one version of the app.
 //! - [`forward`] sends a request on to another server.
 //! - [`local`] is everything that stands in for AWS on one machine.
-//! - [`store`] is DynamoDB: sessions and plans in their tables.
+//! - [`store`] is DynamoDB: sessions, plans and pulses in their tables.
+//! - `status` is what an operator sees.
 
 mod causes;
 pub mod clock;
@@ -14,5 +15,7 @@ pub mod loopback;
 pub mod minute_log;
 pub mod serve;
 pub mod settings;
+#[cfg(feature = "operator")]
+pub mod status;
 pub mod store;
 pub mod theme;

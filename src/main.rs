@@ -21,6 +21,10 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             eprintln!("error: {cause:#}");
+            #[cfg(feature = "operator")]
+            if cause.is::<cli::TimedOut>() {
+                return ExitCode::from(4);
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,18 +1,20 @@
 //! An origin: one version of the app over HTTP.
 //!
 //! A request passes `entrance` and then `session_layer`, which gives it its session, and reaches
-//! `themed_app` or `sidecar`. `health` answers monitors on a listener of its own. For a sidecar,
-//! `plan_watch` and `open_answers` look after the answers that stay open.
+//! `themed_app` or `sidecar`. `health` answers monitors on a listener of its own. `heartbeat` reports
+//! what `metrics` and `tally` have counted, and reads the plan. For a sidecar, `open_answers` looks
+//! after the answers that stay open.
 
 mod answers;
 mod edge_headers;
 mod entrance;
 mod health;
+mod heartbeat;
 mod metrics;
 mod open_answers;
-mod plan_watch;
 mod session_layer;
 mod sidecar;
+mod tally;
 mod themed_app;
 
 use std::net::TcpListener;
@@ -26,9 +28,9 @@ use crate::settings::{self, Settings, Upstream};
 use crate::store::DynamoDb;
 use crate::store::sessions::SessionStore;
 use entrance::Entrance;
+use heartbeat::{Heartbeat, HeartbeatConfig};
 use metrics::Metrics;
 use open_answers::OpenAnswers;
-use plan_watch::PlanWatch;
 use session_layer::{SessionLayer, SessionLogs, give_session};
 use sidecar::{Sidecar, SidecarLogs};
 use themed_app::ThemedApp;
@@ -48,7 +50,7 @@ pub struct RunningOrigin {
     public: ServerHandle,
     admin: ServerHandle,
     entrance: web::Data<Entrance>,
-    plan_watch: Option<PlanWatch>,
+    heartbeat: Heartbeat,
 }
 
 impl RunningOrigin {
@@ -62,17 +64,21 @@ impl RunningOrigin {
         tokio::time::sleep(DRAIN).await;
     }
 
+    /// Waits until operators can see this instance, or its table does not answer.
+    pub async fn first_beat(&self) {
+        self.heartbeat.first_beat().await;
+    }
+
     /// Ends WebSockets and event streams, which never end by themselves.
     pub fn end_streams(&self) {
-        if let Some(plan_watch) = &self.plan_watch {
-            plan_watch.stop();
-        }
+        self.heartbeat.announce_stop();
     }
 
     /// Stops: it accepts no more connections, and requests in progress have 10 s to finish.
     pub async fn stop(self) {
         self.end_streams();
         self.public.stop(true).await;
+        self.heartbeat.end().await;
         self.admin.stop(true).await;
     }
 }
@@ -84,14 +90,19 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
     let (session_logs, sidecar_logs) = (web::Data::<SessionLogs>::default(), web::Data::<SidecarLogs>::default());
     let table = shared.tables.sessions;
     let admin = health::start(listeners.admin, metrics.clone(), dynamodb.clone(), table.clone())?;
-    let (open_path, viewer_connections, plan_watch) = match &app {
-        settings::App::Themed(_) => (Some(health::ALIVE_PATH), None, None),
-        settings::App::Upstream(upstream) => {
-            let plan_watch = PlanWatch::start(version, dynamodb.client(), shared.tables.rollout);
-            (None, Some(upstream.viewer_connections), Some(plan_watch))
-        }
+    let (open_path, viewer_connections) = match &app {
+        settings::App::Themed(_) => (Some(health::ALIVE_PATH), None),
+        settings::App::Upstream(upstream) => (None, Some(upstream.viewer_connections)),
     };
-    let standing = plan_watch.as_ref().map(PlanWatch::standing);
+    let heartbeat = Heartbeat::start(HeartbeatConfig {
+        version,
+        client: dynamodb.client(),
+        table: shared.tables.rollout,
+        interval: Duration::from_secs(shared.pulse_seconds),
+        lifetime_seconds: shared.cookie.timing.lifetime_seconds(),
+        metrics: metrics.clone(),
+    });
+    let standing = heartbeat.standing();
     let entrance = web::Data::new(Entrance::new(metrics.clone(), shared.origin_secret, open_path));
     let served = match app {
         settings::App::Themed(theme) => {
@@ -115,9 +126,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
             }
             Served::Upstream(upstream) => {
                 let open = OpenAnswers::new(metrics.open_connections.clone());
-                if let Some(standing) = &standing {
-                    open.look_after(sessions, standing.clone());
-                }
+                open.look_after(sessions, standing.clone());
                 let sidecar = Sidecar::new(version, upstream.clone(), open, sidecar_logs.clone());
                 server.app_data(web::Data::new(sidecar)).service(in_session.configure(Sidecar::routes))
             }
@@ -138,7 +147,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         .run();
     let public = server.handle();
     actix_web::rt::spawn(server);
-    Ok(RunningOrigin { public, admin, entrance, plan_watch })
+    Ok(RunningOrigin { public, admin, entrance, heartbeat })
 }
 
 /// What answers, behind the session layer. Each thread gets its own copy.

@@ -13,8 +13,8 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Va
 use secrecy::SecretString;
 use serde::Deserialize;
 use stickshift_contract::{
-    CLOCK_ALLOWANCE, Interval, Keys, PLAN_TTL, SESSION, SESSION_MAX, SameSite, SessionCookie, Setting, TOUCH_INTERVAL,
-    TRUST_WINDOW, TableNames, Timing, VersionCode,
+    CLOCK_ALLOWANCE, Interval, Keys, PLAN_TTL, PULSE, SESSION, SESSION_MAX, SameSite, SessionCookie, Setting,
+    TOUCH_INTERVAL, TRUST_WINDOW, TableNames, Timing, VersionCode,
 };
 
 use crate::forward::Target;
@@ -50,6 +50,8 @@ pub struct SharedSettings {
     pub origin_secret: Option<SecretString>,
     /// See [`PLAN_TTL`].
     pub plan_ttl_seconds: u64,
+    /// See [`PULSE`].
+    pub pulse_seconds: u64,
     /// The names of the tables.
     pub tables: TableNames,
 }
@@ -78,6 +80,7 @@ pub fn app_settings() -> Vec<Setting> {
         Setting::interval(&TRUST_WINDOW),
         Setting::interval(&CLOCK_ALLOWANCE),
         Setting::interval(&PLAN_TTL),
+        Setting::interval(&PULSE),
         Setting::keys(),
         Setting::accept_bare_tokens(),
         Setting::accept_unprefixed_cookie(),
@@ -240,6 +243,7 @@ impl<'a> Values<'a> {
         };
         timing.check().map_err(|cause| self.refuse(cause.name, &cause))?;
         let plan_ttl_seconds = self.checked_interval(&PLAN_TTL)?;
+        let pulse_seconds = self.checked_interval(&PULSE)?;
         let keys = self.get::<String>("keys")?.map(|list| Keys::parse(&list)).transpose();
         let keys = keys.map_err(|cause| self.refuse("keys", cause))?;
         let origin_secret = self.get::<String>("origin_secret")?;
@@ -255,7 +259,8 @@ impl<'a> Values<'a> {
             same_site: self.one_of("same_site", [("lax", SameSite::Lax), ("none", SameSite::None)])?,
             timing,
         };
-        Ok(SharedSettings { cookie, origin_secret: origin_secret.map(SecretString::from), plan_ttl_seconds, tables })
+        let origin_secret = origin_secret.map(SecretString::from);
+        Ok(SharedSettings { cookie, origin_secret, plan_ttl_seconds, pulse_seconds, tables })
     }
 
     fn refuse(&self, name: &str, cause: impl std::fmt::Display) -> anyhow::Error {

@@ -1,6 +1,7 @@
 //! DynamoDB: AWS's or the embedded one. They differ only in endpoint and credentials.
 
 pub mod plans;
+pub mod pulses;
 pub mod sessions;
 pub mod tables;
 

@@ -19,14 +19,20 @@ pub const FROM_HEADER: &str = "x-stickshift-from";
 /// [`Token::short`](crate::Token::short). They name a session in logs and give nobody access to it.
 pub const SESSION_HEADER: &str = "x-stickshift-session";
 
-/// Request header: the formats that the edge can read, see [`EDGE_FORMATS`].
+/// Request header: the formats that the edge can read, see [`FORMATS`].
 pub const EDGE_HEADER: &str = "x-stickshift-edge";
 
-/// The newest format of each kind that this release reads, as a dictionary of
+/// The newest format of each kind that this release reads, edge and app alike, as a dictionary of
 /// [RFC 9651, section 3.2](https://www.rfc-editor.org/rfc/rfc9651#section-3.2).
 ///
 /// A reader also knows the format before the newest one; `docs/formats.md` tells how to change a format.
-pub const EDGE_FORMATS: &str = "receipt=1, plan=1";
+pub const FORMATS: &str = "receipt=1, plan=1";
+
+/// The newest format of a `kind` that somebody reads whose formats are `formats`; `None` if it does not say.
+pub fn format_read(formats: &str, kind: &str) -> Option<u64> {
+    let mut entries = formats.split(',').filter_map(|entry| entry.trim().split_once('='));
+    entries.find(|(name, _)| *name == kind)?.1.parse().ok()
+}
 
 /// Request header in which CloudFront proves to an origin that a request came through CloudFront: it
 /// holds a secret that only the two know.

@@ -83,6 +83,16 @@ pub static PLAN_TTL: Interval = Interval {
     about: "Age in seconds from which the edge reads the plan again. 0 reads it for every new session.",
 };
 
+/// How often an instance writes its pulse.
+pub static PULSE: Interval = Interval {
+    name: "pulse_seconds",
+    default: 10,
+    minimum: 1,
+    maximum: 10,
+    within: None,
+    about: "How often an instance reports what it has counted and reads the plan, in seconds.",
+};
+
 /// How long a look-up may take in all.
 pub static DEADLINE: Interval = Interval {
     name: "deadline_milliseconds",

@@ -7,11 +7,13 @@
 mod bot;
 mod cookie;
 mod headers;
+mod histogram;
 mod interval;
 mod item;
 mod kind;
 mod placement;
 mod plan;
+mod pulse;
 mod receipt;
 mod route;
 mod setting;
@@ -24,11 +26,12 @@ mod weight;
 pub use bot::is_bot;
 pub use cookie::{BareTokens, Claim, OUR_COOKIES, SameSite, SessionCookie, cookie_values};
 pub use headers::{
-    EDGE_FORMATS, EDGE_HEADER, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, REVISION_HEADER, ROUTE_HEADER,
-    SESSION_HEADER, VERSION_HEADER,
+    EDGE_HEADER, FORMATS, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, REVISION_HEADER, ROUTE_HEADER,
+    SESSION_HEADER, VERSION_HEADER, format_read,
 };
+pub use histogram::Histogram;
 pub use interval::{
-    BODY_LIMIT, CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Interval, OutOfRange, PLAN_TTL, SESSION, SESSION_MAX,
+    BODY_LIMIT, CLOCK_ALLOWANCE, DEADLINE, HEDGE_DELAY, Interval, OutOfRange, PLAN_TTL, PULSE, SESSION, SESSION_MAX,
     TOUCH_INTERVAL, TRUST_WINDOW, TUNNEL_SILENCE, UPSTREAM_CONNECTIONS, UPSTREAM_HEAD, UPSTREAM_PAUSE,
     VIEWER_CONNECTIONS,
 };
@@ -39,12 +42,13 @@ pub use plan::{
     Domain, DomainError, Origin, PLAN_FORMAT, Plan, PlanError, PlanRecord, PlannedVersion, Port, PortError, Protocol,
     State,
 };
+pub use pulse::{Draws, MINUTE_LIFETIME_SECONDS, PULSE_FORMAT, PULSE_LIFETIME_SECONDS, PULSE_SILENCE_SECONDS, Pulse};
 pub use receipt::{Keys, KeysError, Receipt};
 pub use route::Route;
 pub use setting::{ROLLOUT_TABLE, SESSIONS_TABLE, Setting, settings_table};
 pub use tables::{
     PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNameError, TableNames,
-    TableSchema, plan_history_key,
+    TableSchema, minute_key, minute_partition, plan_history_key, pulse_partition,
 };
 pub use timing::Timing;
 pub use token::{Token, TokenError};

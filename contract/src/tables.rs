@@ -1,6 +1,7 @@
 //! The two DynamoDB tables: names, keys and the attribute of the TTL.
 
 use crate::setting::{ROLLOUT_TABLE, SESSIONS_TABLE, Setting};
+use crate::version::VersionCode;
 
 /// The keys of a table. All of them are strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct TableSchema {
 /// The table of sessions, one [`SessionItem`](crate::SessionItem) each.
 pub const SESSIONS_SCHEMA: TableSchema = TableSchema { hash_key: "token", range_key: None };
 
-/// The table of the plan in force and the earlier ones.
+/// The table of the plan in force, of the earlier ones, and of pulses.
 pub const ROLLOUT_SCHEMA: TableSchema = TableSchema { hash_key: "pk", range_key: Some("sk") };
 
 /// The attribute of both tables that
@@ -31,6 +32,22 @@ pub const PLAN_IN_FORCE: &str = "current";
 /// `0000000041`.
 pub fn plan_history_key(revision: u64) -> String {
     format!("{revision:010}")
+}
+
+/// The hash key of the last pulse of each instance of a version; the range key is the instance.
+pub fn pulse_partition(version: VersionCode) -> String {
+    format!("pulse#{version}")
+}
+
+/// The hash key of the pulses that a version's instances write once a minute.
+pub fn minute_partition(version: VersionCode) -> String {
+    format!("minute#{version}")
+}
+
+/// The range key of such a pulse: the minutes since 1970, padded, then the instance. So a query returns the pulses of
+/// a stretch of time and nothing else.
+pub fn minute_key(unix_seconds: u64, instance: &str) -> String {
+    format!("{:010}#{instance}", unix_seconds / 60)
 }
 
 /// The names of the tables, the same in every region.

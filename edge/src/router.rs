@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use stickshift_contract::{
-    Claim, EDGE_FORMATS, EDGE_HEADER, FROM_HEADER, HEADER_PREFIX, Kind, PLAN_TTL, Plan, REVISION_HEADER, ROUTE_HEADER,
+    Claim, EDGE_HEADER, FORMATS, FROM_HEADER, HEADER_PREFIX, Kind, PLAN_TTL, Plan, REVISION_HEADER, ROUTE_HEADER,
     SessionCookie, Token, VERSION_HEADER,
 };
 
@@ -169,7 +169,7 @@ impl Router {
         request.headers.remove_prefix(HEADER_PREFIX);
         request.headers.set(VERSION_HEADER, decision.version.to_string());
         request.headers.set(ROUTE_HEADER, decision.route.to_string());
-        request.headers.set(EDGE_HEADER, EDGE_FORMATS.to_owned());
+        request.headers.set(EDGE_HEADER, FORMATS.to_owned());
         if decision.route.is_placement() {
             request.headers.set(REVISION_HEADER, source.plan().revision().to_string());
         }

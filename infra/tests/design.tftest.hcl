@@ -135,12 +135,12 @@ run "instances" {
       } &&
       { for statement in jsondecode(role.policy).Statement : statement.Sid => statement }["Pulses"] == {
         Sid       = "Pulses", Effect = "Allow", Resource = aws_dynamodb_table.tables["rollout"].arn, Action = "dynamodb:PutItem"
-        Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${code}"] } }
+        Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${code}", "minute#${code}"] } }
       } &&
       toset({ for statement in jsondecode(role.policy).Statement : statement.Sid => statement }["Secrets"].Resource) == toset([
         aws_ssm_parameter.keys.arn, aws_ssm_parameter.origin_secret.arn
       ]) && aws_ssm_parameter.keys.arn != aws_ssm_parameter.origin_secret.arn &&
-      length([for statement in jsondecode(role.policy).Statement : statement if strcontains(jsonencode(statement.Action), "dynamodb:")]) == 2
+      length([for statement in jsondecode(role.policy).Statement : statement if strcontains(jsonencode(statement.Action), "dynamodb:")]) == 3
     ])
     error_message = "A version must be able to write sessions and its own pulses, but no plan."
   }

@@ -57,6 +57,18 @@ pub struct Write {
     pub change: Change,
 }
 
+impl Write {
+    /// If this write, which ended so, was the session's first one after the second of its begin: how the session came
+    /// to its version.
+    pub fn first_renewal(&self, written: &Written) -> Option<Placed> {
+        let Written::Done { started, placed, last_visit } = written else { return None };
+        // The write of the begin may have failed: then only the receipt knows of it.
+        let last_visit = last_visit.unwrap_or(self.claimed.order.1);
+        let is_later = self.claimed.receipt.touched > *started;
+        (self.change == Change::Renew && last_visit == *started && is_later).then_some(*placed)
+    }
+}
+
 /// The session of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {
@@ -155,7 +167,7 @@ impl Rules {
         let Claimed { receipt, .. } = claimed;
         match (written, attempt) {
             (_, Attempt::Extend { version }) => Step::Done(Session::Elsewhere { token: receipt.token, version }),
-            (Written::Done { started, placed }, attempt) => {
+            (Written::Done { started, placed, .. }, attempt) => {
                 if self.timing.is_past_end(started, now) {
                     return self.over(claimed, attempt, now, rng);
                 }

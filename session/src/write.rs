@@ -35,6 +35,8 @@ pub enum Written {
         started: u64,
         /// How the session came to its version.
         placed: Placed,
+        /// Unix seconds of the visit that the item had before; `None` if there was no item.
+        last_visit: Option<u64>,
     },
     /// The guard refused the write. This is the stored item.
     Refused(Stored),

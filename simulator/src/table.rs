@@ -71,8 +71,9 @@ impl Tables {
             return Effect { written: Written::Refused(stored), accepted: None };
         }
         let after = write.change.apply(stored, &write.claimed.receipt, write.expiration);
-        let written = Written::Done { started: after.started, placed: after.placed() };
         let before = stored.cloned();
+        let last_visit = before.as_ref().map(|item| item.touched);
+        let written = Written::Done { started: after.started, placed: after.placed(), last_visit };
         let copies = self.copies(at, rng);
         self.items.push((after.clone(), copies));
         Effect { written, accepted: Some((before, after)) }

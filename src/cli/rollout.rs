@@ -5,6 +5,7 @@ mod explain;
 mod history;
 mod site;
 mod status;
+mod wait;
 mod words;
 
 use anyhow::Result;
@@ -14,7 +15,8 @@ use change::{Add, Drain, SetWeight};
 use explain::Explain;
 use history::History;
 use site::{Site, SiteArguments};
-use status::Status;
+use status::StatusArguments;
+pub(crate) use wait::TimedOut;
 
 #[derive(Debug, Args)]
 #[command(
@@ -34,7 +36,7 @@ pub(super) struct Rollout {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show the plan in force and how many sessions are on each version
-    Status(Status),
+    Status(StatusArguments),
     /// Show the last plans: when, who and why
     History(History),
     /// Say what the edge would decide now for a viewer's cookie, step by step

@@ -115,6 +115,7 @@ impl Machine {
         for (settings, address, listeners) in bound {
             let admin_address = listeners.admin.local_addr()?;
             let origin = serve::start(listeners, settings.clone(), dynamodb.dynamodb())?;
+            origin.first_beat().await;
             versions.push(RunningVersion { settings, address, admin_address, origin });
         }
         Ok(Self { cloudfront, versions, dynamodb, _data_dir: data_dir })

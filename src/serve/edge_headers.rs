@@ -2,11 +2,13 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
-use stickshift_contract::{FROM_HEADER, REVISION_HEADER, ROUTE_HEADER, Route, VERSION_HEADER, VersionCode};
+use stickshift_contract::{
+    EDGE_HEADER, FROM_HEADER, REVISION_HEADER, ROUTE_HEADER, Route, VERSION_HEADER, VersionCode,
+};
 
 /// What the edge says of a request. Without an edge, everything is `None`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct EdgeHeaders {
+pub(super) struct EdgeHeaders<'a> {
     /// The edge's reason.
     pub(super) route: Option<Route>,
     /// The version that the edge chose.
@@ -15,23 +17,27 @@ pub(super) struct EdgeHeaders {
     pub(super) revision: Option<u64>,
     /// The version that a moved session left.
     pub(super) from: Option<VersionCode>,
+    /// The formats that the edge reads.
+    pub(super) formats: Option<&'a str>,
 }
 
-impl EdgeHeaders {
-    pub(super) fn read(request: &HttpRequest) -> Self {
-        const NAMES: [HeaderName; 4] = [
+impl<'a> EdgeHeaders<'a> {
+    pub(super) fn read(request: &'a HttpRequest) -> Self {
+        const NAMES: [HeaderName; 5] = [
             HeaderName::from_static(ROUTE_HEADER),
             HeaderName::from_static(VERSION_HEADER),
             HeaderName::from_static(REVISION_HEADER),
             HeaderName::from_static(FROM_HEADER),
+            HeaderName::from_static(EDGE_HEADER),
         ];
-        let [route, version, revision, from] = NAMES.each_ref().map(|name| text(request.headers(), name));
+        let [route, version, revision, from, formats] = NAMES.each_ref().map(|name| text(request.headers(), name));
         let code = |text: &str| VersionCode::parse(text).ok();
         Self {
             route: route.and_then(Route::parse),
             version: version.and_then(code),
             revision: revision.and_then(|text| text.parse().ok()),
             from: from.and_then(code),
+            formats,
         }
     }
 }

@@ -10,7 +10,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use stickshift_contract::{Route, VersionCode};
+use stickshift_contract::{Pulse, Route, VersionCode};
+
+use super::tally::Tally;
+use crate::clock::unix_now;
 
 /// The counters of one version.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(super) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     latency: Histogram,
+    /// What only pulses have.
+    pub tally: Tally,
     /// Sessions that began here.
     pub sessions_begun: Counter,
     /// Writes of sessions, including new ones.
@@ -25,7 +30,7 @@ pub(super) struct Metrics {
     /// Views without a write, because the receipt was young.
     pub writes_saved: Counter,
     /// Writes that failed.
-    pub writes_failed: Counter,
+    writes_failed: Counter,
     /// Views of sessions that are on another version.
     pub foreign_views: Counter,
     /// Sessions that saw their first 5xx.
@@ -43,6 +48,9 @@ struct RequestLabels {
 }
 
 impl Metrics {
+    /// Stands for the edge's reason where there was no edge.
+    pub(super) const DIRECT: &str = "direct";
+
     /// Counters at zero, labelled with the version.
     pub(super) fn new(version: VersionCode) -> Self {
         let label = ("version".into(), version.to_string().into());
@@ -75,14 +83,30 @@ impl Metrics {
             registry,
             requests,
             latency,
+            tally: Tally::default(),
         }
     }
 
     /// Counts an answered request. `route` is `None` if the request did not come through the edge.
     pub(super) fn note_request(&self, route: Option<Route>, status: u16, duration: Duration) {
-        let labels = RequestLabels { route: route.map_or("direct", Route::as_str), status };
+        let labels = RequestLabels { route: route.map_or(Self::DIRECT, Route::as_str), status };
         self.requests.get_or_create(&labels).inc();
         self.latency.observe(duration.as_secs_f64());
+        self.tally.note_request(route, status, duration);
+    }
+
+    /// Counts a write of a session that failed.
+    pub(super) fn note_failed_write(&self) {
+        self.writes_failed.inc();
+        self.tally.note_failed_write(unix_now());
+    }
+
+    /// Writes the counters into a pulse.
+    pub(super) fn put_into(&self, pulse: &mut Pulse) {
+        pulse.open_connections = self.open_connections.get().try_into().unwrap_or(0);
+        pulse.misdirected = self.misdirected.get();
+        pulse.failed_writes = self.writes_failed.get();
+        self.tally.put_into(pulse);
     }
 
     /// All counters in the [OpenMetrics text format](https://prometheus.io/docs/specs/om/open_metrics_spec/).

@@ -18,7 +18,7 @@ use stickshift_contract::Receipt;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::plan_watch::Standing;
+use super::heartbeat::Standing;
 use super::session_layer::SessionLayer;
 
 /// How often sessions are renewed that are due.

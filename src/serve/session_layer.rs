@@ -4,7 +4,7 @@
 //! [`Session`] and the [`Kind`] into the request's extensions. When the status of the answer is known, it
 //! writes a new session and sets the cookie.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,13 +13,14 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
 use log::{Level, warn};
 use stickshift_contract::{
-    BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode, is_bot,
+    BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, VersionCode, is_bot,
 };
 use stickshift_session::{Pending, Rules, Session, Step, Visit, Written};
 
 use super::answers::error_page;
 use super::edge_headers::{EdgeHeaders, is_https, text};
 use super::metrics::Metrics;
+use super::tally::FirstRequest;
 use crate::clock::unix_now;
 use crate::minute_log::MinuteLog;
 use crate::store::sessions::{SessionStore, SessionStoreError};
@@ -52,6 +53,7 @@ pub(super) async fn give_session(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let begin = Instant::now();
     let layer = request.app_data::<web::Data<SessionLayer>>().expect("`start` sets it").clone();
     let (session, kind) = match layer.enter(request.request()).await {
         Ok(entered) => entered,
@@ -62,6 +64,10 @@ pub(super) async fn give_session(
     };
     request.extensions_mut().insert(session);
     request.extensions_mut().insert(kind);
+    let first_request = match session {
+        Session::New(receipt) => FirstRequest::arrived(&layer.metrics, receipt.placed, begin),
+        _ => None,
+    };
     let mut response = next.call(request).await?;
     let has_failed = response.status().is_server_error();
     let issued = match session {
@@ -70,12 +76,18 @@ pub(super) async fn give_session(
         Session::New(receipt) => match Box::pin(layer.begin(receipt)).await {
             Ok(session) => issued_receipt(session),
             Err(cause) => {
+                if let Some(first_request) = first_request {
+                    first_request.answered(true);
+                }
                 let (request, _) = response.into_parts();
                 return Ok(ServiceResponse::from_err(cause, request).map_into_right_body());
             }
         },
         session => issued_receipt(session),
     };
+    if let Some(first_request) = first_request {
+        first_request.answered(has_failed);
+    }
     if let Some(receipt) = issued {
         let cookie = layer.cookie.write(&receipt, is_https(response.request()));
         let cookie = HeaderValue::from_str(&cookie).expect("a session cookie is ASCII");
@@ -86,7 +98,7 @@ pub(super) async fn give_session(
     }
     // Only what may renew a session can fail it.
     if let (true, Session::Here { receipt, .. }) = (has_failed && kind != Kind::Rest, session) {
-        layer.note_failure(receipt.token);
+        layer.note_failure(receipt);
     }
     Ok(response.map_into_left_body())
 }
@@ -128,14 +140,19 @@ impl SessionLayer {
     async fn enter(&self, request: &HttpRequest) -> Result<(Session, Kind), Unwritten> {
         let now = unix_now();
         let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
-        let EdgeHeaders { route, version: chosen, revision, from } = EdgeHeaders::read(request);
+        let EdgeHeaders { route, version: chosen, revision, from, formats } = EdgeHeaders::read(request);
         let kind = match route {
             Some(Route::Asset | Route::Stray) => Kind::Rest,
             _ => kind(request, self.cookie.same_site),
         };
         let claim = self.cookie.read(cookies, now, is_https(request));
         let visit = Visit { claim, kind, route, chosen, revision, from };
-        let session = match self.rules.enter(&visit, now, &mut rand::rng()) {
+        let step = self.rules.enter(&visit, now, &mut rand::rng());
+        // An edge in use is seen here at least once in each touch interval of a session.
+        if let (Some(formats), Step::Write(_) | Step::Done(Session::New(_))) = (formats, &step) {
+            self.metrics.tally.note_edge(formats, now);
+        }
+        let session = match step {
             Step::Done(session) => {
                 if kind != Kind::Rest && matches!(session, Session::Here { .. }) {
                     self.metrics.writes_saved.inc();
@@ -203,9 +220,12 @@ impl SessionLayer {
                 self.logs.outage.note_success();
                 self.metrics.writes_made.inc();
             }
+            if let Some(placed) = pending.write.first_renewal(&written) {
+                self.metrics.tally.note_first_renewal(placed);
+            }
             let step = self.rules.resume(pending, written, &mut rand::rng());
             if let Some(cause) = failure {
-                self.metrics.writes_failed.inc();
+                self.metrics.note_failed_write();
                 if step == Step::Done(Session::Unwritten) {
                     return Err(Unwritten(cause));
                 }
@@ -219,11 +239,15 @@ impl SessionLayer {
     }
 
     /// Records that a session has seen a 5xx, in the background: no viewer waits for it.
-    fn note_failure(&self, token: Token) {
+    fn note_failure(&self, receipt: Receipt) {
+        let Receipt { token, placed, .. } = receipt;
         let (store, metrics) = (self.store.clone(), self.metrics.clone());
         actix_web::rt::spawn(async move {
             match store.note_failure(token, unix_now()).await {
-                Ok(true) => drop(metrics.sessions_failed.inc()),
+                Ok(true) => {
+                    metrics.sessions_failed.inc();
+                    metrics.tally.note_failed_session(placed);
+                }
                 Ok(false) => {}
                 Err(cause) => warn!("could not record that session {} has failed: {cause}", token.short()),
             }
@@ -260,7 +284,7 @@ mod tests {
     use actix_web::http::StatusCode;
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, middleware};
-    use stickshift_contract::{Keys, Placed, SessionItem, TableNames};
+    use stickshift_contract::{Keys, Placed, SessionItem, TableNames, Token};
 
     use super::*;
     use crate::local::machine::EmbeddedDynamoDb;

@@ -1,6 +1,6 @@
 //! Writing sessions to the table of sessions.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 
@@ -31,7 +31,7 @@ pub struct SessionStoreError(Box<aws_sdk_dynamodb::Error>);
 
 type Item = HashMap<String, AttributeValue>;
 
-/// Sessions by their version; `None` for those on no version.
+/// A number for each version; `None` for sessions on no version.
 pub type Counts = BTreeMap<Option<VersionCode>, u64>;
 
 /// The live sessions in parts of a table, and what reading them cost.
@@ -41,15 +41,19 @@ pub struct LiveSessions {
     pub counts: Vec<Counts>,
     /// How many parts the table has. If all were read, the counts are exact.
     pub parts: u64,
+    /// When the last session of each version ends, of those that were read, if its viewer does not come back. In Unix
+    /// seconds.
+    pub last_ends: Counts,
     /// Items read, live or not.
     pub items_read: u64,
     /// Read units of DynamoDB.
     pub read_units: f64,
 }
 
-/// What a count has cost so far.
+/// What all parts of a count share.
 #[derive(Debug, Default)]
-struct Spent {
+struct Seen {
+    last_ends: RefCell<Counts>,
     items: Cell<u64>,
     units: Cell<f64>,
 }
@@ -92,7 +96,7 @@ impl SessionStore {
             .set_expression_attribute_values(values(guard.expression(), write))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match call.send().await {
-            Ok(_) => Ok(Written::Done { started: receipt.started, placed: receipt.placed }),
+            Ok(_) => Ok(Written::Done { started: receipt.started, placed: receipt.placed, last_visit: None }),
             Err(cause) => refusal(cause),
         }
     }
@@ -111,17 +115,22 @@ impl SessionStore {
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names(&expressions)))
             .set_expression_attribute_values(values(&expressions, write))
-            .return_values(ReturnValue::UpdatedNew)
+            .return_values(ReturnValue::UpdatedOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match call.send().await {
             Ok(output) => {
-                let attributes = output.attributes.unwrap_or_default();
+                let before = output.attributes.unwrap_or_default();
                 let Receipt { started, placed, .. } = *receipt;
-                let placed = Placed {
-                    revision: read_number(&attributes, "revision").unwrap_or(placed.revision),
-                    placement: read_placement(&attributes).unwrap_or(placed.placement),
+                let placed = match change {
+                    Change::Place | Change::Put => placed,
+                    // What was there stays.
+                    Change::Renew | Change::Extend => Placed {
+                        revision: read_number(&before, "revision").unwrap_or(placed.revision),
+                        placement: read_placement(&before).unwrap_or(placed.placement),
+                    },
                 };
-                Ok(Written::Done { started: read_number(&attributes, "started").unwrap_or(started), placed })
+                let started = read_number(&before, "started").unwrap_or(started);
+                Ok(Written::Done { started, placed, last_visit: read_number(&before, "touched") })
             }
             Err(cause) => refusal(cause),
         }
@@ -171,9 +180,9 @@ impl SessionStore {
         const SAMPLE: u32 = 64;
         const AT_ONCE: usize = 8;
         const ITEMS_OF_A_PART: u64 = 500;
-        let spent = Spent::default();
+        let seen = Seen::default();
         let whole =
-            future::try_join_all((0..PARTS).map(|part| self.count_part(part, PARTS, now, bound, &spent))).await?;
+            future::try_join_all((0..PARTS).map(|part| self.count_part(part, PARTS, now, bound, &seen))).await?;
         let whole: Option<Vec<_>> = whole.into_iter().collect();
         let (counts, parts) = match whole {
             Some(counts) => (counts, PARTS),
@@ -186,7 +195,7 @@ impl SessionStore {
                 let parts = u32::try_from(parts).expect("at most a million");
                 let drawn = rand::seq::index::sample(&mut rand::rng(), parts as usize, SAMPLE as usize);
                 let drawn = drawn.into_iter().filter_map(|part| u32::try_from(part).ok());
-                let counts = stream::iter(drawn.map(|part| self.count_part(part, parts, now, u64::MAX, &spent)));
+                let counts = stream::iter(drawn.map(|part| self.count_part(part, parts, now, u64::MAX, &seen)));
                 let counts: Vec<Option<Counts>> = counts.buffer_unordered(AT_ONCE).try_collect().await?;
                 (counts.into_iter().flatten().collect(), parts)
             }
@@ -194,8 +203,9 @@ impl SessionStore {
         Ok(LiveSessions {
             counts,
             parts: u64::from(parts),
-            items_read: spent.items.into_inner(),
-            read_units: spent.units.take(),
+            last_ends: seen.last_ends.take(),
+            items_read: seen.items.into_inner(),
+            read_units: seen.units.take(),
         })
     }
 
@@ -206,7 +216,7 @@ impl SessionStore {
         parts: u32,
         now: u64,
         bound: u64,
-        spent: &Spent,
+        seen: &Seen,
     ) -> Result<Option<Counts>, SessionStoreError> {
         let mut counts = Counts::new();
         let number = |value: u32| i32::try_from(value).expect("at most a million parts");
@@ -218,7 +228,7 @@ impl SessionStore {
             .segment(number(part))
             .total_segments(number(parts))
             .filter_expression("#expiration > :now")
-            .projection_expression("#version")
+            .projection_expression("#version, #expiration")
             .expression_attribute_names("#expiration", TTL_ATTRIBUTE)
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
@@ -230,12 +240,16 @@ impl SessionStore {
             for item in page.items() {
                 let version = item.get("version").and_then(|version| VersionCode::parse(version.as_s().ok()?).ok());
                 *counts.entry(version).or_default() += 1;
+                let end = read_number(item, TTL_ATTRIBUTE).unwrap_or(0);
+                let mut last_ends = seen.last_ends.borrow_mut();
+                let last_end = last_ends.entry(version).or_default();
+                *last_end = end.max(*last_end);
             }
             let read = u64::try_from(page.scanned_count()).unwrap_or(0);
             let units = page.consumed_capacity().and_then(ConsumedCapacity::capacity_units).unwrap_or(0.0);
-            spent.units.set(spent.units.get() + units);
-            spent.items.set(spent.items.get() + read);
-            if spent.items.get() > bound {
+            seen.units.set(seen.units.get() + units);
+            seen.items.set(seen.items.get() + read);
+            if seen.items.get() > bound {
                 return Ok(None);
             }
         }

@@ -373,5 +373,5 @@ async fn a_request_in_flight_is_answered_after_sigterm() {
     let page = slow.await.expect("it was answered");
     assert_eq!((page.version(), page.receipt().is_some()), ("1", true));
     let log = serve.ended();
-    assert_eq!(log.matches("could not be written").count(), 1, "the cause is told once: {log}");
+    assert_eq!(log.matches("sessions could not be written").count(), 1, "the cause is told once: {log}");
 }

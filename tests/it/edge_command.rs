@@ -39,7 +39,7 @@ async fn it_makes_its_tables_and_shows_the_origins_their_secret() {
     assert_eq!(viewer.get("/").await.way(), "receipt");
     let counts = async |table: &str| client.scan().table_name(table).send().await.expect("an answer").count();
     assert_eq!((counts("blue.Sessions").await, counts(SESSIONS_TABLE).await), (1, 0), "{}", receipt.token.as_str());
-    assert_eq!(counts("blue-Rollout").await, 2, "the plan in force and its history");
+    assert!(counts("blue-Rollout").await >= 2, "the plan in force, its history, and pulses");
     let log = edge.stop();
     assert!(log.contains("version 1 at localhost:"), "{log}");
     assert!(log.contains(": live, stable, 0.00 % of new sessions"), "{log}");

@@ -13,6 +13,7 @@ mod golden;
 mod lambda;
 mod machine;
 mod proxy;
+mod pulses;
 mod rollout;
 mod serve_faults;
 mod serve_pages;

@@ -99,8 +99,10 @@ async fn expressions_admit_and_write_what_the_functions_say() {
                 // `if_not_exists` finds none.
                 expected.revision = write.claimed.receipt.placed.revision;
             }
-            if let (Written::Done { started, placed }, false) = (&written, write.change == Change::Extend) {
+            if let (Written::Done { started, placed, last_visit }, false) = (&written, write.change == Change::Extend) {
                 assert_eq!((*started, *placed), (expected.started, expected.placed()), "{write:?} over {stored:?}");
+                let before = stored.as_ref().filter(|_| write.change != Change::Put).map(|item| item.touched);
+                assert_eq!(*last_visit, before, "{write:?} over {stored:?}");
             }
             assert!(matches!(written, Written::Done { .. }), "{write:?} over {stored:?}");
             assert_eq!(after, Some(expected), "{write:?} over {stored:?}");

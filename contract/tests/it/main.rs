@@ -6,6 +6,7 @@ mod interval;
 mod item;
 mod kind;
 mod plan;
+mod pulse;
 mod receipt;
 mod tables;
 mod token;

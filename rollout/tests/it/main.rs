@@ -1,6 +1,7 @@
 //! What each verb makes of a plan, and what it refuses.
 
 mod live;
+mod pulses;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use stickshift_contract::{BareTokens, Claim, Kind, Placed, Placement, Receipt, Route, SessionItem, Timing, Token};
-use stickshift_session::{Change, Guard, Pending, Rules, Session, Step, Stored, Visit, Write, Written};
+use stickshift_session::{Change, Claimed, Guard, Pending, Rules, Session, Step, Stored, Visit, Write, Written};
 
 use crate::{NOW, code, drawn, item, receipt, token};
 
@@ -176,7 +176,7 @@ fn begin() -> Step {
 
 #[test]
 fn a_write_ends_like_this() {
-    let done = || Written::Done { started: 5, placed: drawn(40) };
+    let done = || Written::Done { started: 5, placed: drawn(40), last_visit: Some(5) };
     let holds = |item: SessionItem| Written::Refused(Stored::Item(item));
     let absent = || Written::Refused(Stored::Absent);
     let later = |item: SessionItem| SessionItem { revision: 43, ..item };
@@ -269,7 +269,8 @@ fn the_slower_one_of_two_takeovers_finds_the_session_here() {
         let taken = Stored::Item(SessionItem { revision: 42, ..item("1", 0) });
         let (third, pending) = write(&rules().resume(pending, Written::Refused(taken.clone()), &mut rng()));
         assert_eq!((third.guard, third.change), (renewal, Change::Renew));
-        let done = rules().resume(pending, Written::Done { started: 5, placed: drawn(42) }, &mut rng());
+        let done =
+            rules().resume(pending, Written::Done { started: 5, placed: drawn(42), last_visit: Some(5) }, &mut rng());
         assert_eq!(words(&done), "here, new receipt 42d");
         // It ends, whatever the table says.
         let end = rules().resume(pending, Written::Refused(taken), &mut rng());
@@ -286,7 +287,8 @@ fn every_bare_token_is_tried() {
     let next = rules().resume(pending, Written::Refused(Stored::Absent), &mut rng());
     let (second, pending) = write(&next);
     assert_eq!((second.claimed.receipt.token, second.guard), (ours, Guard::RenewByToken));
-    let done = rules().resume(pending, Written::Done { started: 5, placed: drawn(40) }, &mut rng());
+    let done =
+        rules().resume(pending, Written::Done { started: 5, placed: drawn(40), last_visit: Some(5) }, &mut rng());
     let Step::Done(Session::Here { receipt, .. }) = done else { panic!("{done:?}") };
     assert_eq!(receipt.token, ours);
 
@@ -304,7 +306,7 @@ fn a_receipt_takes_first_visit_and_placement_from_the_item() {
     let (write, pending) = write(&enter(&document(by_receipt("1", 100), Some(Route::Record))));
     assert_eq!(write.claimed.receipt, Receipt { touched: NOW, ..receipt("1", 100) });
     let placed = Placed { revision: 40, placement: Placement::Moved };
-    let step = rules().resume(pending, Written::Done { started: 5, placed }, &mut rng());
+    let step = rules().resume(pending, Written::Done { started: 5, placed, last_visit: Some(5) }, &mut rng());
     let Step::Done(Session::Here { receipt, .. }) = step else { panic!("{step:?}") };
     assert_eq!((receipt.token, receipt.started, receipt.placed), (token(), 5, placed));
 }
@@ -314,8 +316,27 @@ fn a_session_past_its_absolute_end_is_over() {
     let timing = Timing { session_max_seconds: 3600, ..Timing::default() };
     let rules = Rules { timing, ..rules() };
     let (_, pending) = write(&rules.enter(&document(bare(), None), NOW, &mut rng()));
-    let done = |started| Written::Done { started, placed: drawn(40) };
+    let done = |started| Written::Done { started, placed: drawn(40), last_visit: Some(5) };
     assert_eq!(words(&rules.resume(pending, done(NOW - 3600), &mut rng())), "new 0o");
     assert_eq!(words(&rules.resume(pending, done(NOW - 3599), &mut rng())), "here, new receipt 40d");
     assert_eq!(words(&rules.resume(pending, done(0), &mut rng())), "here, new receipt 40d", "an unknown begin");
+}
+
+#[test]
+fn the_first_renewal_of_a_session_is_the_one_that_finds_it_as_it_began() {
+    let receipt = |touched| Receipt { touched, started: 100, ..receipt("1", 0) };
+    let write = |change, claimed_touched, touched| {
+        let claimed = Claimed { receipt: receipt(touched), order: (40, claimed_touched), from: None };
+        Write { claimed, expiration: touched + 720, guard: Guard::Renew, change }
+    };
+    let done = |last_visit| Written::Done { started: 100, placed: drawn(40), last_visit };
+    let first = |write: Write, written: &Written| write.first_renewal(written);
+    assert_eq!(first(write(Change::Renew, 100, 160), &done(Some(100))), Some(drawn(40)));
+    assert_eq!(first(write(Change::Renew, 100, 160), &done(Some(160))), None, "another tab was faster");
+    assert_eq!(first(write(Change::Renew, 160, 220), &done(Some(160))), None);
+    assert_eq!(first(write(Change::Renew, 100, 100), &done(Some(100))), None, "in the second of the begin");
+    assert_eq!(first(write(Change::Renew, 100, 160), &done(None)), Some(drawn(40)), "the begin was never written");
+    assert_eq!(first(write(Change::Renew, 160, 220), &done(None)), None);
+    assert_eq!(first(write(Change::Place, 100, 160), &done(Some(100))), None, "it moved here");
+    assert_eq!(first(write(Change::Renew, 100, 160), &Written::Failed), None);
 }

@@ -1,17 +1,18 @@
 //! The verbs that change the plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 use stickshift::clock::unix_now;
+use stickshift::status::{Live, last_pulses};
 use stickshift::store::plans::{PlanStoreError, highest_revision, read_revision, write_plan};
 use stickshift_contract::{Domain, Origin, Plan, PlanRecord, Port, Protocol, VersionCode, Weight};
-use stickshift_rollout::{Change, Leaving};
+use stickshift_rollout::{Change, Danger, Leaving, dangers};
 
 use super::site::Site;
-use super::status::Live;
+use super::wait::{Deadline, until_drained};
 use super::words;
 use crate::cli::arguments::parse_weight;
 
@@ -24,6 +25,10 @@ pub(super) struct PlanChange {
     /// Show what the plan would be, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Do it although it is dangerous: new sessions for a version without a living instance, or a version removed
+    /// while sessions are on it
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +69,12 @@ pub(super) struct Drain {
     /// How long its sessions may stay, for example 30m; then they move
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<u64>,
+    /// Wait until the version may be switched off, and show what keeps it from that
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+    /// How long to wait, for example 2h; then the exit status is 4
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "wait")]
+    timeout: Option<u64>,
     #[command(flatten)]
     change: PlanChange,
 }
@@ -88,9 +99,6 @@ pub(super) struct Remove {
     /// The version
     #[arg(value_parser = VersionCode::parse)]
     version: VersionCode,
-    /// Remove it although sessions are on it: they move with their next request
-    #[arg(long)]
-    force: bool,
     #[command(flatten)]
     change: PlanChange,
 }
@@ -141,6 +149,10 @@ impl Drain {
                 self.version
             ))?;
         }
+        if self.wait {
+            let deadline = Deadline::after(self.timeout);
+            until_drained(site, Some(self.version), &deadline).await?;
+        }
         Ok(())
     }
 }
@@ -154,9 +166,9 @@ impl Abort {
 
 impl Remove {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
-        if !self.force {
+        if !self.change.force {
             // Nothing less than every item says that there is none.
-            let count = Live::count(site, u64::MAX).await?.of(self.version).sessions;
+            let count = Live::count(&site.sessions, u64::MAX).await?.on(self.version).sessions;
             if count > 0 {
                 bail!(
                     "{count} sessions are on version {}: drain it first, or move them now with `remove {} --force`",
@@ -180,9 +192,9 @@ impl Undo {
         let earlier = earlier.with_context(|| format!("could not read revision {wanted}"))?;
         let earlier = earlier.with_context(|| format!("the history has no revision {wanted}: see `history`"))?;
         let reason = format!("back to revision {wanted}");
-        let PlanChange { reason: given, dry_run } = self.change;
+        let PlanChange { reason: given, dry_run, force } = self.change;
         let reason = if given.is_empty() { reason } else { format!("{reason}: {given}") };
-        PlanChange { reason, dry_run }.make(site, &Change::PutBack(earlier.plan)).await
+        PlanChange { reason, dry_run, force }.make(site, &Change::PutBack(earlier.plan)).await
     }
 }
 
@@ -205,6 +217,9 @@ impl PlanChange {
         let highest = highest_revision(&site.client, &site.rollout_table).await;
         let highest = highest.with_context(|| format!("could not read the history from {}", site.name))?;
         let after = change.apply(&before, highest.unwrap_or(0).max(known), unix_now())?;
+        if !self.force {
+            refuse_dangers(site, &before, &after).await?;
+        }
         if !self.dry_run {
             let (changed_at, changed_by) = (unix_now(), site.caller().await?);
             let record = PlanRecord { plan: after.clone(), changed_at, changed_by, why: self.reason.clone() };
@@ -233,6 +248,19 @@ impl PlanChange {
         };
         words::show(&format!("{}\n\n{}\n{outcome}", site.name, compared(&before, &after)))
     }
+}
+
+/// Errors: the plan is dangerous.
+async fn refuse_dangers(site: &Site, before: &Plan, after: &Plan) -> Result<()> {
+    let mut last = BTreeMap::new();
+    for &version in after.versions().keys() {
+        last.insert(version, last_pulses(&site.pulses, version).await?);
+    }
+    let dangers: Vec<String> = dangers(before, after, &last, unix_now()).iter().map(Danger::to_string).collect();
+    if !dangers.is_empty() {
+        bail!("{}; nothing was changed, and --force changes it all the same", dangers.join("; "));
+    }
+    Ok(())
 }
 
 /// Two plans side by side.
@@ -264,7 +292,7 @@ fn parse_origin_url(text: &str) -> Result<Origin, String> {
 }
 
 /// Reads a length of time such as `45s`, `30m`, `2h` or `1d`, as seconds.
-fn parse_time(text: &str) -> Result<u64, String> {
+pub(super) fn parse_time(text: &str) -> Result<u64, String> {
     let expected = || format!("`{text}`: expected a number and s, m, h or d, for example 30m");
     let unit = text.chars().last().ok_or_else(expected)?;
     let seconds = match unit {

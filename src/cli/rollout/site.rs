@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::Client;
 use clap::Args;
 use stickshift::local::RunningUp;
 use stickshift::store::plans::read_plan_in_force;
+use stickshift::store::pulses::PulseStore;
 use stickshift::store::sessions::SessionStore;
 use stickshift::store::{DynamoDb, aws_config};
 use stickshift_contract::{PlanRecord, ROLLOUT_TABLE, SESSIONS_TABLE};
@@ -37,6 +38,7 @@ pub(super) struct SiteArguments {
 pub(super) struct Site {
     pub(super) client: Client,
     pub(super) sessions: SessionStore,
+    pub(super) pulses: PulseStore,
     pub(super) rollout_table: String,
     /// What it talks to, in words.
     pub(super) name: String,
@@ -64,8 +66,10 @@ impl Site {
                 Err(_) => format!("AWS, {region}, {rollout_table}"),
             };
             let sessions = SessionStore::new(dynamodb.client(), sessions_table);
+            let client = dynamodb.client();
             return Ok(Self {
-                client: dynamodb.client(),
+                pulses: PulseStore::new(client.clone(), rollout_table.clone()),
+                client,
                 sessions,
                 rollout_table,
                 name,
@@ -85,7 +89,8 @@ impl Site {
         let name = format!("stickshift up on this machine, {}", up.cloudfront);
         let sessions = SessionStore::new(dynamodb.client(), up.sessions_table);
         let (client, rollout_table) = (dynamodb.client(), up.rollout_table);
-        Ok(Self { client, sessions, rollout_table, name, is_json, data_dir: Some(data_dir), config: None })
+        let pulses = PulseStore::new(client.clone(), rollout_table.clone());
+        Ok(Self { client, sessions, pulses, rollout_table, name, is_json, data_dir: Some(data_dir), config: None })
     }
 
     /// The plan in force. Errors: there is none, or the table cannot be used.

@@ -1,37 +1,53 @@
 //! `stickshift rollout status`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use clap::Args;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use stickshift::clock::unix_now;
-use stickshift::store::sessions::Counts;
-use stickshift_contract::{PlanRecord, Protocol, State, VersionCode};
-use stickshift_rollout::Count;
+use stickshift::status::{COUNTED_ITEMS, Status};
+use stickshift_contract::{PlanRecord, Protocol, VersionCode};
+use stickshift_rollout::{Count, VersionReport};
 
+use super::change::parse_time;
 use super::site::Site;
-use super::words;
+use super::wait::{Deadline, until_drained};
+use super::words::{self, WARNING};
 
 /// How often a watched status is read.
 const ROUND: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
-pub(super) struct Status {
+pub(super) struct StatusArguments {
     /// Read it again every 2 s until Ctrl-C: a terminal shows it in place, a pipe gets a line for each change
     #[arg(long)]
     watch: bool,
     /// Count every live session, however many there are; otherwise a table with over 100,000 items is estimated
     #[arg(long)]
     exact: bool,
+    /// Wait until every draining or withdrawn version may be switched off, or until the plan changes
+    #[arg(long, value_name = "EVENT", conflicts_with = "watch")]
+    until: Option<Until>,
+    /// How long to wait, for example 30m; then the exit status is 4
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "until")]
+    timeout: Option<u64>,
 }
 
-/// A table with more items is not read whole.
-const BOUND: u64 = 100_000;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Until {
+    Drained,
+    Changed,
+}
 
-impl Status {
+impl StatusArguments {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
+        let deadline = Deadline::after(self.timeout);
+        match self.until {
+            Some(Until::Drained) => return until_drained(site, None, &deadline).await,
+            Some(Until::Changed) => return self.until_changed(site, &deadline).await,
+            None => {}
+        }
         let is_in_place = self.watch && words::is_for_person();
         let mut printed: Option<String> = None;
         let mut has_failed = false;
@@ -63,44 +79,28 @@ impl Status {
         }
     }
 
+    /// Shows the status once the plan is another one.
+    async fn until_changed(&self, site: &Site, deadline: &Deadline) -> Result<()> {
+        let revision = site.plan_in_force().await?.plan.revision();
+        loop {
+            deadline.sleep(ROUND, || format!("the plan is still revision {revision}")).await?;
+            match site.plan_in_force().await {
+                Ok(record) if record.plan.revision() == revision => {}
+                Ok(_) => return words::show(&self.read(site, false).await?),
+                Err(cause) => log::warn!("{cause:#}; trying again every {} s", ROUND.as_secs()),
+            }
+        }
+    }
+
     /// The status as it is printed.
     async fn read(&self, site: &Site, is_in_a_line: bool) -> Result<String> {
-        let record = site.plan_in_force().await?;
-        let live = Live::count(site, if self.exact { u64::MAX } else { BOUND }).await?;
+        let bound = if self.exact { u64::MAX } else { COUNTED_ITEMS };
+        let status = Status::read(site.plan_in_force().await?, &site.sessions, &site.pulses, bound).await?;
         Ok(match (site.is_json, is_in_a_line) {
-            (true, _) => as_json(&record, &live),
-            (false, true) => as_line(&record, &live),
-            (false, false) => as_text(&record, &live, site),
+            (true, _) => as_json(&status),
+            (false, true) => as_line(&status),
+            (false, false) => as_text(&status, site),
         })
-    }
-}
-
-/// The live sessions of each version.
-pub(super) struct Live {
-    counts: BTreeMap<Option<VersionCode>, Count>,
-    /// What it is based on.
-    about: String,
-}
-
-impl Live {
-    pub(super) async fn count(site: &Site, bound: u64) -> Result<Self> {
-        let live = site.sessions.count_live(unix_now(), bound).await.context("could not count the live sessions")?;
-        let versions: BTreeSet<_> = live.counts.iter().flat_map(Counts::keys).copied().collect();
-        let count = |version| {
-            let counts: Vec<u64> =
-                live.counts.iter().map(|counts| counts.get(&version).copied().unwrap_or(0)).collect();
-            (version, Count::estimated(&counts, live.parts))
-        };
-        let how = match live.counts.len() as u64 {
-            read if read < live.parts => format!("estimated from {read} of {} parts of the table", live.parts),
-            _ => "counted".to_owned(),
-        };
-        let about = format!("live sessions are {how}: {} items read, {} read units", live.items_read, live.read_units);
-        Ok(Self { counts: versions.into_iter().map(count).collect(), about })
-    }
-
-    pub(super) fn of(&self, version: VersionCode) -> Count {
-        self.counts.get(&Some(version)).copied().unwrap_or_default()
     }
 }
 
@@ -112,71 +112,113 @@ fn in_words(count: Count) -> String {
     }
 }
 
-fn as_text(record: &PlanRecord, live: &Live, site: &Site) -> String {
-    let PlanRecord { plan, changed_at, changed_by, why } = record;
+fn as_text(status: &Status, site: &Site) -> String {
+    let PlanRecord { plan, changed_at, changed_by, why } = &status.record;
     let since = words::time(*changed_at);
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     let mut text = format!("{}\nrevision {} since {since}, by {changed_by}{why}\n\n", site.name, plan.revision());
-    let mut rows = vec![["version", "state", "live sessions", "origin"].map(str::to_owned).to_vec()];
-    for (&version, planned) in plan.versions() {
-        let protocol = if planned.origin.protocol == Protocol::Https { "https" } else { "http" };
-        rows.push(vec![
-            version.to_string(),
-            words::version(plan, version),
-            in_words(live.of(version)),
-            format!("{protocol}://{}:{}", planned.origin.domain, planned.origin.port),
-        ]);
+    let mut rows: Vec<Vec<String>> = ROWS.iter().map(|row| vec![(*row).to_owned()]).collect();
+    for &version in plan.versions().keys() {
+        for (row, cell) in rows.iter_mut().zip(column(status, version)) {
+            row.push(cell);
+        }
     }
     text.push_str(&words::table(&rows));
-    text.push_str(&format!("\n{}\n", live.about));
-    for warning in warnings(record, live) {
-        text.push_str(&format!("\nwarning: {warning}\n"));
+    text.push_str(&format!("\n{}; the rest is of the last 5 minutes\n", status.live.about));
+    for warning in status.warnings() {
+        text.push_str(&format!("\n{WARNING}{warning}\n"));
     }
     text
 }
 
-/// What can change, in one line.
-fn as_line(record: &PlanRecord, live: &Live) -> String {
-    let plan = &record.plan;
+const ROWS: [&str; 10] = [
+    "version",
+    "state",
+    "origin",
+    "new sessions",
+    "live sessions",
+    "failed sessions",
+    "requests",
+    "p50, p99",
+    "instances",
+    "formats",
+];
+
+/// What the rows say of a version.
+fn column(status: &Status, version: VersionCode) -> [String; ROWS.len()] {
+    let plan = &status.record.plan;
+    let origin = plan.versions().get(&version).map_or_else(String::new, |planned| {
+        let protocol = if planned.origin.protocol == Protocol::Https { "https" } else { "http" };
+        format!("{protocol}://{}:{}", planned.origin.domain, planned.origin.port)
+    });
+    let new = status.share_of_new(version).map_or_else(
+        || "-".to_owned(),
+        |(share, (low, high))| format!("{:.1} % ({:.1} to {:.1})", share * 100.0, low * 100.0, high * 100.0),
+    );
+    let report = status.reports.get(&version).cloned().unwrap_or_default();
+    let milliseconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value} ms"));
+    let formats: Vec<_> = report.formats.iter().chain(&report.edges).map(String::as_str).collect();
+    [
+        version.to_string(),
+        words::version(plan, version),
+        origin,
+        new,
+        in_words(status.live.on(version)),
+        format!("{}, at first {}", report.failed, report.first_failed),
+        format!("{:.1}/s, {} 5xx", report.requests_per_second, percent(report.server_errors, report.requests)),
+        format!("{}, {}", milliseconds(report.p50_milliseconds), milliseconds(report.p99_milliseconds)),
+        format!("{}, {} connections", report.instances, report.open_connections),
+        oldest(&formats).unwrap_or("-").to_owned(),
+    ]
+}
+
+/// The formats that all of them read.
+fn oldest<'a>(formats: &[&'a str]) -> Option<&'a str> {
+    let sum = |formats: &str| -> u64 {
+        ["receipt", "plan"].iter().filter_map(|kind| stickshift_contract::format_read(formats, kind)).sum()
+    };
+    formats.iter().copied().min_by_key(|formats| sum(formats))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 { "-".to_owned() } else { format!("{:.2} %", 100.0 * part as f64 / whole as f64) }
+}
+
+/// What can change by somebody's doing, in one line.
+fn as_line(status: &Status) -> String {
+    let plan = &status.record.plan;
     let versions = plan.versions().keys().map(|version| {
-        format!("version {version}: {}, {} live sessions", words::version(plan, *version), in_words(live.of(*version)))
+        let (state, live) = (words::version(plan, *version), in_words(status.live.on(*version)));
+        format!("version {version}: {state}, {live} live sessions")
     });
     format!("revision {}; {}\n", plan.revision(), versions.collect::<Vec<_>>().join("; "))
 }
 
-fn as_json(record: &PlanRecord, live: &Live) -> String {
-    let counts: BTreeMap<String, Value> = live
-        .counts
-        .iter()
-        .filter_map(|(version, Count { sessions, interval })| {
-            Some(((*version)?.to_string(), json!({ "sessions": sessions, "interval": interval })))
+fn as_json(status: &Status) -> String {
+    let live: BTreeMap<String, Value> = status
+        .live
+        .by_version()
+        .map(|(version, Count { sessions, interval })| {
+            (version.to_string(), json!({ "sessions": sessions, "interval": interval }))
         })
         .collect();
-    let status = json!({ "plan": record, "live_sessions": counts, "warnings": warnings(record, live) });
+    let reports: BTreeMap<String, &VersionReport> =
+        status.reports.iter().map(|(version, report)| (version.to_string(), report)).collect();
+    let new: BTreeMap<String, Value> = status
+        .reports
+        .keys()
+        .filter_map(|version| {
+            let (share, interval) = status.share_of_new(*version)?;
+            Some((version.to_string(), json!({ "share": share, "interval": interval })))
+        })
+        .collect();
+    let status = json!({
+        "plan": status.record,
+        "live_sessions": live,
+        "new_sessions": new,
+        "last_five_minutes": reports,
+        "warnings": status.warnings(),
+    });
     format!("{status}\n")
-}
-
-/// What an operator should know.
-fn warnings(record: &PlanRecord, live: &Live) -> Vec<String> {
-    let plan = &record.plan;
-    let mut warnings = Vec::new();
-    for (version, planned) in plan.versions() {
-        let count = live.of(*version).sessions;
-        match planned.state {
-            State::Draining if planned.until.is_none() && count > 0 => warnings.push(format!(
-                "version {version} drains without an end: a session that stays active can hold it for ever"
-            )),
-            State::Withdrawn if count > 0 => warnings.push(format!(
-                "version {version} is withdrawn, and {count} sessions have not come back since: they \
-                 move with their next request"
-            )),
-            _ => {}
-        }
-    }
-    for (version, Count { sessions: count, .. }) in &live.counts {
-        if let Some(version) = version.filter(|version| !plan.versions().contains_key(version)) {
-            warnings.push(format!("{count} sessions are on version {version}, which is not in the plan"));
-        }
-    }
-    warnings
 }

@@ -23,6 +23,9 @@ pub(super) fn version(plan: &Plan, version: VersionCode) -> String {
     }
 }
 
+/// How a warning begins. In a terminal it has a color.
+pub(super) const WARNING: &str = "warning: ";
+
 /// Whether a person looks at stdout.
 pub(super) fn is_for_person() -> bool {
     stdout().is_terminal()
@@ -48,12 +51,19 @@ fn fitted(text: &str) -> String {
         }
         _ => format!("{line}\n"),
     });
-    lines.collect()
+    lines.map(colored).collect()
+}
+
+/// The line with its color, which [`write`] takes away again where none is wanted.
+fn colored(line: String) -> String {
+    const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default();
+    if line.starts_with(WARNING) { format!("{YELLOW}{}{YELLOW:#}\n", line.trim_end()) } else { line }
 }
 
 /// Ends the program when nobody reads any more, as in `history | head -1`.
 fn write(text: &str) -> Result<()> {
-    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
+    let mut stdout = anstream::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(cause) if cause.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         written => Ok(written?),
     }

@@ -1,0 +1,125 @@
+//! A pulse: what one instance of the app reports about itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::histogram::Histogram;
+
+/// The format of pulses that this release reads and writes; `docs/formats.md` tells how to change it.
+pub const PULSE_FORMAT: u64 = 1;
+
+/// An instance is taken for dead when its last pulse is older, in seconds.
+pub const PULSE_SILENCE_SECONDS: u64 = 30;
+
+/// How long the last pulse of an instance is kept, in seconds: seven days.
+pub const PULSE_LIFETIME_SECONDS: u64 = 7 * 86_400;
+
+/// How long the pulse of each minute is kept, in seconds: a day.
+pub const MINUTE_LIFETIME_SECONDS: u64 = 86_400;
+
+/// The counters of an instance since it started. Every number only rises, but for `open_connections`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// See [`PULSE_FORMAT`].
+    #[serde(deserialize_with = "known_format")]
+    pub format: u64,
+    /// The instance: a name that it gave itself when it started.
+    pub instance: String,
+    /// Rises with every pulse of the instance, so that a late write cannot undo a later one.
+    pub sequence: u64,
+    /// Unix seconds at which the instance started, by its own clock.
+    pub started_at: u64,
+    /// Unix seconds of this pulse, by the same clock.
+    pub written_at: u64,
+    /// Whether the instance has stopped, so that this is its last pulse.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ended: bool,
+    /// How often the instance writes its pulse, in seconds: see [`PULSE`](crate::PULSE).
+    pub interval_seconds: u64,
+    /// How long a session lives after its last write, in seconds: see
+    /// [`Timing::lifetime_seconds`](crate::Timing::lifetime_seconds).
+    pub lifetime_seconds: u64,
+    /// The formats that the instance reads, as in [`FORMATS`](crate::FORMATS).
+    pub formats: String,
+    /// The formats that its edges said they read, and when each was last seen, in Unix seconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub edges: BTreeMap<String, u64>,
+    /// Requests by the edge's reason, `direct` without an edge, and by the status's class: 1xx to 5xx.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, [u64; 5]>,
+    /// How long the answers took.
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    pub latencies: Histogram,
+    /// Answers that are being sent, WebSockets among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub open_connections: u64,
+    /// Requests that the edge meant for another version.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub misdirected: u64,
+    /// Writes of sessions that failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_writes: u64,
+    /// Unix seconds of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failed_write: Option<u64>,
+    /// What became of drawn sessions, by the revision that they were drawn under: the last
+    /// [`REVISIONS`](Pulse::REVISIONS).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<u64, Draws>,
+}
+
+/// What became of the sessions that were drawn for this version under one revision. Sessions that moved here, and
+/// those without an edge, do not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draws {
+    /// Draws that arrived. Each one whose first answer was a 5xx is followed by another draw.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drawn: u64,
+    /// First answers with a 5xx status: these began no session.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_failed: u64,
+    /// Sessions that were renewed at least once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub renewed: u64,
+    /// Sessions that saw a 5xx after their first answer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// How long the first answers took, those among them that the viewer gave up.
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    pub first_answers: Histogram,
+}
+
+impl Pulse {
+    /// How many revisions a pulse has at most. The highest ones stay.
+    pub const REVISIONS: usize = 16;
+
+    /// Requests of every reason.
+    pub fn requests(&self) -> u64 {
+        self.requests.values().flatten().sum()
+    }
+
+    /// Requests that were answered with a 5xx status.
+    pub fn server_errors(&self) -> u64 {
+        self.requests.values().map(|classes| classes[4]).sum()
+    }
+}
+
+fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        PULSE_FORMAT => Ok(PULSE_FORMAT),
+        other => {
+            Err(D::Error::custom(format!("the pulse has format {other}: this release reads format {PULSE_FORMAT}")))
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}

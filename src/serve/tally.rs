@@ -1,0 +1,144 @@
+//! What an instance counts for its pulses, beyond the metrics.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use stickshift_contract::{Draws, Histogram, Placed, Placement, Pulse, Route};
+
+use super::metrics::Metrics;
+
+/// The counters. A request with a young receipt touches atomic numbers only.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// By the place of the reason in [`Route::EVERY`], the last one without an edge, and by the class of the status.
+    requests: [[AtomicU64; 5]; Route::EVERY.len() + 1],
+    latencies: [AtomicU64; Histogram::BUCKETS],
+    /// Unix seconds; 0 for none.
+    last_failed_write: AtomicU64,
+    draws: Mutex<BTreeMap<u64, Draws>>,
+    edges: Mutex<BTreeMap<String, u64>>,
+}
+
+/// A drawn session's first request on its way. Dropped, it counts the time that it took, answered or not.
+#[derive(Debug)]
+pub(super) struct FirstRequest {
+    metrics: Data<Metrics>,
+    revision: u64,
+    begin: Instant,
+    has_failed: bool,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            requests: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            latencies: std::array::from_fn(|_| AtomicU64::new(0)),
+            last_failed_write: AtomicU64::new(0),
+            draws: Mutex::default(),
+            edges: Mutex::default(),
+        }
+    }
+}
+
+impl Tally {
+    /// Counts an answered request. `route` is `None` without an edge.
+    pub(super) fn note_request(&self, route: Option<Route>, status: u16, duration: Duration) {
+        let place = route.and_then(|route| Route::EVERY.iter().position(|other| *other == route));
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.requests[place.unwrap_or(Route::EVERY.len())][class].fetch_add(1, Ordering::Relaxed);
+        self.latencies[usize::from(Histogram::bucket(duration))].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_failed_write(&self, now: u64) {
+        self.last_failed_write.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// A session was renewed for the first time.
+    pub(super) fn note_first_renewal(&self, placed: Placed) {
+        self.of_drawn(placed, |draws| draws.renewed += 1);
+    }
+
+    /// A session saw its first failure.
+    pub(super) fn note_failed_session(&self, placed: Placed) {
+        self.of_drawn(placed, |draws| draws.failed += 1);
+    }
+
+    fn of_drawn(&self, placed: Placed, count: impl FnOnce(&mut Draws)) {
+        if placed.placement == Placement::Drawn && placed.revision > 0 {
+            self.of_revision(placed.revision, count);
+        }
+    }
+
+    fn of_revision(&self, revision: u64, count: impl FnOnce(&mut Draws)) {
+        let mut draws = locked(&self.draws);
+        count(draws.entry(revision).or_default());
+        while draws.len() > Pulse::REVISIONS {
+            draws.pop_first();
+        }
+    }
+
+    /// An edge said which formats it reads.
+    pub(super) fn note_edge(&self, formats: &str, now: u64) {
+        /// Nobody but an edge should say this, and nobody may fill the memory by it.
+        const LONGEST: usize = 64;
+        const MOST: usize = 4;
+        if formats.len() > LONGEST {
+            return;
+        }
+        let mut edges = locked(&self.edges);
+        edges.insert(formats.to_owned(), now);
+        if edges.len() > MOST {
+            let oldest = edges.iter().min_by_key(|(_, seen)| **seen).map(|(formats, _)| formats.clone());
+            edges.remove(&oldest.unwrap_or_default());
+        }
+    }
+
+    /// Writes what was counted into a pulse.
+    pub(super) fn put_into(&self, pulse: &mut Pulse) {
+        let words = Route::EVERY.map(Route::as_str).into_iter().chain([Metrics::DIRECT]);
+        for (word, classes) in words.zip(&self.requests) {
+            let counts = classes.each_ref().map(|count| count.load(Ordering::Relaxed));
+            if counts != [0; 5] {
+                pulse.requests.insert(word.to_owned(), counts);
+            }
+        }
+        for (bucket, count) in (0u8..).zip(&self.latencies) {
+            pulse.latencies.add(bucket, count.load(Ordering::Relaxed));
+        }
+        pulse.last_failed_write = Some(self.last_failed_write.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0);
+        pulse.revisions = locked(&self.draws).clone();
+        pulse.edges = locked(&self.edges).clone();
+    }
+}
+
+impl FirstRequest {
+    /// A draw arrived. `begin`: when. `None` for a session that was not drawn.
+    pub(super) fn arrived(metrics: &Data<Metrics>, placed: Placed, begin: Instant) -> Option<Self> {
+        let is_drawn = placed.placement == Placement::Drawn && placed.revision > 0;
+        metrics.tally.of_drawn(placed, |draws| draws.drawn += 1);
+        is_drawn.then(|| Self { metrics: metrics.clone(), revision: placed.revision, begin, has_failed: false })
+    }
+
+    /// It is answered, perhaps with a 5xx.
+    pub(super) fn answered(mut self, has_failed: bool) {
+        self.has_failed = has_failed;
+    }
+}
+
+impl Drop for FirstRequest {
+    fn drop(&mut self) {
+        let waited = Histogram::bucket(self.begin.elapsed());
+        self.metrics.tally.of_revision(self.revision, |draws| {
+            draws.first_answers.add(waited, 1);
+            draws.first_failed += u64::from(self.has_failed);
+        });
+    }
+}
+
+/// A panic elsewhere must not end the counting.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
