@@ -253,11 +253,11 @@ impl<'a> Values<'a> {
         let tables = TableNames { sessions: self.text("sessions_table")?, rollout: self.text("rollout_table")? };
         tables.check().map_err(|cause| self.refuse(cause.name, &cause))?;
         let cookie = SessionCookie {
-            keys,
             accept_bare_tokens: self.required("accept_bare_tokens")?,
             accept_unprefixed_cookie: self.required("accept_unprefixed_cookie")?,
             same_site: self.one_of("same_site", [("lax", SameSite::Lax), ("none", SameSite::None)])?,
             timing,
+            ..SessionCookie::new(keys)
         };
         let origin_secret = origin_secret.map(SecretString::from);
         Ok(SharedSettings { cookie, origin_secret, plan_ttl_seconds, pulse_seconds, tables })

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pass::{PASS_COOKIE, PREFIXED_PASS_COOKIE, Pass};
 use crate::receipt::{Keys, Receipt};
 use crate::timing::Timing;
 use crate::token::Token;
@@ -21,6 +22,8 @@ pub struct SessionCookie {
     pub same_site: SameSite,
     /// The intervals that ages are judged by.
     pub timing: Timing,
+    /// Whether it is the cookie of a session under a pass; see [`SessionCookie::under_pass`].
+    pub is_under_pass: bool,
 }
 
 /// Which requests of other sites carry the cookie
@@ -46,14 +49,14 @@ pub enum Claim {
     Nothing,
 }
 
-/// Every name of a cookie of ours. An app behind the sidecar neither gets nor sets one. The last four belong to passes.
+/// Every name of a cookie of ours. An app behind the sidecar neither gets nor sets one.
 pub const OUR_COOKIES: [&str; 6] = [
     SessionCookie::NAME,
     SessionCookie::PREFIXED_NAME,
-    "sessiontoken-pass",
-    "__Host-sessiontoken-pass",
-    "stickshift-pass",
-    "__Host-stickshift-pass",
+    SessionCookie::NAME_UNDER_PASS,
+    SessionCookie::PREFIXED_NAME_UNDER_PASS,
+    PASS_COOKIE,
+    PREFIXED_PASS_COOKIE,
 ];
 
 /// Bare tokens of one viewer, in the order of the cookies, each one once. At least one, at most
@@ -71,6 +74,10 @@ impl SessionCookie {
     /// [this prefix](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3.2)
     /// only from the host itself, so no other domain can plant the cookie.
     pub const PREFIXED_NAME: &str = "__Host-sessiontoken";
+    /// The same two names for a session under a pass.
+    pub const NAME_UNDER_PASS: &str = "sessiontoken-pass";
+    /// See [`SessionCookie::PREFIXED_NAME`].
+    pub const PREFIXED_NAME_UNDER_PASS: &str = "__Host-sessiontoken-pass";
     /// How long a browser keeps the cookie. The age that counts is the receipt's `touched`.
     const MAX_AGE_SECONDS: u64 = 86_400;
 
@@ -82,7 +89,58 @@ impl SessionCookie {
             accept_unprefixed_cookie: false,
             same_site: SameSite::default(),
             timing: Timing::default(),
+            is_under_pass: false,
         }
+    }
+
+    /// The cookie of sessions under a pass, with the same settings. It has names and a kind of tag of its own, so the
+    /// session that the browser had is there again afterwards. Bare tokens count for nothing.
+    #[must_use]
+    pub fn under_pass(&self) -> Self {
+        Self { is_under_pass: true, accept_bare_tokens: false, ..self.clone() }
+    }
+
+    /// The cookie's name, without the prefix and with it.
+    fn names(&self) -> (&'static str, &'static str) {
+        if self.is_under_pass {
+            (Self::NAME_UNDER_PASS, Self::PREFIXED_NAME_UNDER_PASS)
+        } else {
+            (Self::NAME, Self::PREFIXED_NAME)
+        }
+    }
+
+    /// The pass that the viewer's cookies hold, if it is valid. Without keys there are no passes.
+    ///
+    /// As for the session cookie, the name without the prefix counts only for a viewer who came by HTTP.
+    pub fn read_pass<'a>(
+        &self,
+        cookie_headers: impl IntoIterator<Item = &'a [u8]>,
+        now: u64,
+        is_https: bool,
+    ) -> Option<Pass> {
+        let keys = self.keys.as_ref()?.passes();
+        let name = if is_https { PREFIXED_PASS_COOKIE } else { PASS_COOKIE };
+        let mut values = cookie_headers.into_iter().flat_map(|header| cookie_values(header, name));
+        values.find_map(|value| keys.verify(value, now))
+    }
+
+    /// The `Set-Cookie` values that give a browser a pass, or with `None` take every pass away. `is_https`: whether the
+    /// viewer came by HTTPS. Without keys there are none.
+    pub fn write_pass(&self, pass: Option<Pass>, now: u64, is_https: bool) -> Vec<String> {
+        let Some(keys) = self.keys.as_ref().map(Keys::passes) else { return Vec::new() };
+        let (value, max_age) = match pass {
+            Some(pass) => (keys.sign(&pass), pass.expires.saturating_sub(now)),
+            None => (String::new(), 0),
+        };
+        let names: &[(&str, &str)] = match (pass, is_https) {
+            (Some(_), true) => &[(PREFIXED_PASS_COOKIE, "; Secure")],
+            (None, true) => &[(PREFIXED_PASS_COOKIE, "; Secure"), (PASS_COOKIE, "")],
+            (_, false) => &[(PASS_COOKIE, "")],
+        };
+        let cookie = |(name, secure): &(&str, &str)| {
+            format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}")
+        };
+        names.iter().map(cookie).collect()
     }
 
     /// What the viewer claims, from the values of the Cookie headers.
@@ -97,14 +155,17 @@ impl SessionCookie {
         is_https: bool,
     ) -> Claim {
         let headers = cookie_headers.into_iter();
+        let (name, prefixed_name) = self.names();
         if let Some(keys) = &self.keys {
             let newest = |name: &'static str| {
                 let values = headers.clone().flat_map(move |header| cookie_values(header, name));
-                let receipts = values.filter_map(|value| keys.verify(value));
+                let receipts = values.filter_map(|value| {
+                    if self.is_under_pass { keys.verify_under_pass(value) } else { keys.verify(value) }
+                });
                 receipts.filter(|receipt| !self.timing.is_past_end(receipt.started, now)).max_by_key(Receipt::order)
             };
             let is_plain_read = !is_https || self.accept_unprefixed_cookie;
-            let receipt = newest(Self::PREFIXED_NAME).or_else(|| is_plain_read.then(|| newest(Self::NAME)).flatten());
+            let receipt = newest(prefixed_name).or_else(|| is_plain_read.then(|| newest(name)).flatten());
             if let Some(receipt) = receipt {
                 return Claim::Receipt(receipt);
             }
@@ -112,7 +173,7 @@ impl SessionCookie {
                 return Claim::Nothing;
             }
         }
-        let values = headers.flat_map(|header| cookie_values(header, Self::NAME));
+        let values = headers.flat_map(|header| cookie_values(header, name));
         let tokens = values.filter_map(|value| Token::parse(value).ok());
         BareTokens::collect(tokens).map_or(Claim::Nothing, Claim::Bare)
     }
@@ -122,10 +183,12 @@ impl SessionCookie {
     /// `is_https`: whether the viewer came by HTTPS. Then the cookie is `Secure` and, with keys, has the
     /// prefixed name.
     pub fn write(&self, receipt: &Receipt, is_https: bool) -> String {
+        let (name, prefixed_name) = self.names();
+        let sign = |keys: &Keys| if self.is_under_pass { keys.sign_under_pass(receipt) } else { keys.sign(receipt) };
         let (name, value) = match &self.keys {
-            Some(keys) if is_https => (Self::PREFIXED_NAME, keys.sign(receipt)),
-            Some(keys) => (Self::NAME, keys.sign(receipt)),
-            None => (Self::NAME, receipt.token.as_str().to_owned()),
+            Some(keys) if is_https => (prefixed_name, sign(keys)),
+            Some(keys) => (name, sign(keys)),
+            None => (name, receipt.token.as_str().to_owned()),
         };
         let (same_site, secure) = match (self.same_site, is_https) {
             // Browsers drop a cookie that is for all sites and not secure.

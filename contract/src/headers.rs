@@ -34,6 +34,9 @@ pub fn format_read(formats: &str, kind: &str) -> Option<u64> {
     entries.find(|(name, _)| *name == kind)?.1.parse().ok()
 }
 
+/// Request header of a viewer: a [`Pass`](crate::Pass), for programs that keep no cookies. It reaches no origin.
+pub const PASS_HEADER: &str = "x-stickshift-pass";
+
 /// Request header in which CloudFront proves to an origin that a request came through CloudFront: it
 /// holds a secret that only the two know.
 pub const ORIGIN_VERIFY_HEADER: &str = "x-origin-verify";

@@ -11,6 +11,7 @@ mod histogram;
 mod interval;
 mod item;
 mod kind;
+mod pass;
 mod placement;
 mod plan;
 mod pulse;
@@ -26,7 +27,7 @@ mod weight;
 pub use bot::is_bot;
 pub use cookie::{BareTokens, Claim, OUR_COOKIES, SameSite, SessionCookie, cookie_values};
 pub use headers::{
-    EDGE_HEADER, FORMATS, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, REVISION_HEADER, ROUTE_HEADER,
+    EDGE_HEADER, FORMATS, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, PASS_HEADER, REVISION_HEADER, ROUTE_HEADER,
     SESSION_HEADER, VERSION_HEADER, format_read,
 };
 pub use histogram::Histogram;
@@ -37,6 +38,7 @@ pub use interval::{
 };
 pub use item::SessionItem;
 pub use kind::{ASSET_PREFIX, Kind, KindInputs};
+pub use pass::{Link, PASS_COOKIE, PASS_PARAMETER, PREFIXED_PASS_COOKIE, Pass, PassKeys};
 pub use placement::{Placed, Placement};
 pub use plan::{
     Domain, DomainError, Origin, PLAN_FORMAT, Plan, PlanError, PlanRecord, PlannedVersion, Port, PortError, Protocol,

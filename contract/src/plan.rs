@@ -199,6 +199,11 @@ impl Plan {
         self.versions.get(&version).is_some_and(|planned| planned.state != State::Withdrawn)
     }
 
+    /// Whether a pass to `version` counts. It does in every state but withdrawn.
+    pub fn honors_pass_to(&self, version: VersionCode) -> bool {
+        self.versions.get(&version).is_some_and(|planned| planned.state != State::Withdrawn)
+    }
+
     /// Draws a version for a new session, by weight. It draws one number.
     pub fn pick(&self, rng: &mut impl Rng) -> VersionCode {
         self.holder_of(rng.random_range(0..Weight::ALL.basis_points()))

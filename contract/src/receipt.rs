@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::pass::PassKeys;
 use crate::placement::Placed;
 use crate::token::{Token, write_hex};
 use crate::version::VersionCode;
@@ -37,6 +38,7 @@ pub struct Receipt {
 pub struct Keys {
     /// Each has absorbed its key already, which saves half of the hashing per receipt.
     keyed: Vec<Hmac<Sha256>>,
+    passes: PassKeys,
 }
 
 /// Why a list of keys is refused. The message never repeats a key.
@@ -82,6 +84,9 @@ impl Receipt {
 }
 
 impl Keys {
+    /// No receipt begins like this, so no text has a tag of both kinds.
+    const UNDER_PASS_LABEL: &str = "session under a pass.";
+
     /// Shortest key in bytes: the output length of SHA-256
     /// ([RFC 2104, section 3](https://www.rfc-editor.org/rfc/rfc2104#section-3)).
     pub const MIN_LENGTH: usize = 32;
@@ -99,15 +104,33 @@ impl Keys {
             }
             keyed.push(Hmac::new_from_slice(text.as_bytes()).expect("HMAC takes keys of any length"));
         }
-        if keyed.is_empty() { Err(KeysError::Empty) } else { Ok(Self { keyed }) }
+        if keyed.is_empty() {
+            return Err(KeysError::Empty);
+        }
+        let passes = PassKeys::derive(&keyed);
+        Ok(Self { keyed, passes })
+    }
+
+    /// The keys of passes.
+    pub fn passes(&self) -> &PassKeys {
+        &self.passes
     }
 
     /// The receipt as text, signed with the first key.
     pub fn sign(&self, receipt: &Receipt) -> String {
+        self.sign_with("", receipt)
+    }
+
+    /// The receipt of a session under a pass. It is worth nothing as the receipt of another session.
+    pub fn sign_under_pass(&self, receipt: &Receipt) -> String {
+        self.sign_with(Self::UNDER_PASS_LABEL, receipt)
+    }
+
+    fn sign_with(&self, label: &str, receipt: &Receipt) -> String {
         let Receipt { token, version, placed, started, touched } = receipt;
         let mut text = String::with_capacity(144);
         write!(text, "{}.{version}.{placed}.{started}.{touched}", token.as_str()).expect("a String takes any text");
-        let tag = tag(&self.keyed[0], &text);
+        let tag = tag(&self.keyed[0], label, &text);
         text.push('.');
         text.push_str(std::str::from_utf8(&tag).expect("hex digits are ASCII"));
         text
@@ -115,19 +138,34 @@ impl Keys {
 
     /// Reads a receipt that one of the keys signed; `None` if any character has changed since.
     pub fn verify(&self, text: &str) -> Option<Receipt> {
+        self.verify_with("", text)
+    }
+
+    /// The same for the receipt of a session under a pass.
+    pub fn verify_under_pass(&self, text: &str) -> Option<Receipt> {
+        self.verify_with(Self::UNDER_PASS_LABEL, text)
+    }
+
+    fn verify_with(&self, label: &str, text: &str) -> Option<Receipt> {
         // Parsing comes first, because it is cheaper than hashing and rejects most other texts.
         let receipt = Receipt::read_unverified(text)?;
         let (signed, presented) = text.rsplit_once('.')?;
-        // Every key is tried, so that the time does not reveal which key signed.
-        let matches = self.keyed.iter().fold(subtle::Choice::from(0), |matches, key| {
-            matches | tag(key, signed).as_slice().ct_eq(presented.as_bytes())
-        });
-        bool::from(matches).then_some(receipt)
+        is_tag(&self.keyed, label, signed, presented).then_some(receipt)
     }
 }
 
-fn tag(key: &Hmac<Sha256>, signed: &str) -> [u8; 2 * TAG_BYTES] {
+/// Whether one of the keys made this tag. Every key is tried, so that the time does not reveal which one signed.
+pub(crate) fn is_tag(keys: &[Hmac<Sha256>], label: &str, signed: &str, presented: &str) -> bool {
+    let matches = keys.iter().fold(subtle::Choice::from(0), |matches, key| {
+        matches | tag(key, label, signed).as_slice().ct_eq(presented.as_bytes())
+    });
+    matches.into()
+}
+
+/// The tag of a text, in hex. `label` keeps the tags of different kinds of text apart.
+pub(crate) fn tag(key: &Hmac<Sha256>, label: &str, signed: &str) -> [u8; 2 * TAG_BYTES] {
     let mut mac = key.clone();
+    mac.update(label.as_bytes());
     mac.update(signed.as_bytes());
     let mut digits = [0; 2 * TAG_BYTES];
     write_hex(&mac.finalize().into_bytes()[..TAG_BYTES], &mut digits);

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Route {
     /// The path names a version's assets.
     Asset,
+    /// A pass names the version.
+    Pass,
     /// A receipt that is young enough to decide without a look-up.
     Receipt,
     /// The session's item in a replica.
@@ -28,8 +30,9 @@ pub enum Route {
 
 impl Route {
     /// Every reason.
-    pub const EVERY: [Self; 9] = [
+    pub const EVERY: [Self; 10] = [
         Self::Asset,
+        Self::Pass,
         Self::Receipt,
         Self::Record,
         Self::Hint,
@@ -44,6 +47,7 @@ impl Route {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Asset => "asset",
+            Self::Pass => "pass",
             Self::Receipt => "receipt",
             Self::Record => "record",
             Self::Hint => "hint",

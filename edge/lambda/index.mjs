@@ -24,6 +24,7 @@ export async function handler(event) {
     if (!router) throw new Error("the router did not start: an earlier log line gives the cause");
     if (!request) throw new Error("not an event: it has no request");
     const changes = JSON.parse(await router.route(JSON.stringify(read(request))));
+    if (changes.response) return changes.response;
     setHeaders(request, changes.headers);
     if (changes.origin) request.origin = changes.origin;
   } catch (cause) {
@@ -35,10 +36,10 @@ export async function handler(event) {
 }
 
 // The part of a request that the router reads.
-function read({ method, uri, headers: all = {}, origin }) {
+function read({ method, uri, querystring, headers: all = {}, origin }) {
   const headers = {};
   for (const name of names) if (all[name]) headers[name] = all[name];
-  return { method, uri, headers, origin };
+  return { method, uri, querystring, headers, origin };
 }
 
 // Sets headers, and removes what a viewer wrote into headers that only the router may send to the app.

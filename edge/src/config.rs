@@ -267,11 +267,11 @@ impl File {
             .map_err(|cause| ConfigError::new(cause.name, &cause))?;
         let plan = self.plan.ok_or_else(|| ConfigError::new("plan", &"the plan is missing"))?;
         let cookie = SessionCookie {
-            keys: self.keys,
             accept_bare_tokens: self.accept_bare_tokens,
             accept_unprefixed_cookie: self.accept_unprefixed_cookie,
             same_site: self.same_site,
             timing,
+            ..SessionCookie::new(self.keys)
         };
         Ok(FunctionConfig {
             replicas: self.replicas,

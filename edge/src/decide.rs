@@ -4,8 +4,8 @@
 
 use rand::Rng;
 use stickshift_contract::{
-    ASSET_PREFIX, Claim, Kind, KindInputs, Plan, Receipt, Route, SameSite, SessionCookie, Timing, Token, VersionCode,
-    is_bot,
+    ASSET_PREFIX, Claim, Kind, KindInputs, PASS_HEADER, Plan, Receipt, Route, SameSite, SessionCookie, Timing, Token,
+    VersionCode, is_bot,
 };
 
 use crate::event::Request;
@@ -16,6 +16,8 @@ use crate::look_up::StoredSession;
 pub struct Incoming {
     /// The version whose assets the path names (`/_v/<version>/…`).
     pub asset: Option<VersionCode>,
+    /// The version that a valid pass names.
+    pub pass: Option<VersionCode>,
     /// What the cookies claim.
     pub claim: Claim,
     /// What the request may do to a session.
@@ -60,15 +62,25 @@ struct InProgress {
 
 impl Incoming {
     /// The headers that [`Incoming::read`] reads, in lower case. The function need not hand over others.
-    pub const HEADERS: [&str; 6] =
-        ["cloudfront-forwarded-proto", "cookie", "sec-fetch-dest", "accept", "sec-websocket-key", "user-agent"];
+    pub const HEADERS: [&str; 7] = [
+        "cloudfront-forwarded-proto",
+        "cookie",
+        "sec-fetch-dest",
+        "accept",
+        "sec-websocket-key",
+        "user-agent",
+        PASS_HEADER,
+    ];
 
     /// Reads a request.
     pub fn read(request: &Request, cookie: &SessionCookie, now: u64) -> Self {
-        let [proto, cookies, fetch_destination, accept, websocket_key, user_agent] = Self::HEADERS;
+        let [_, cookies, fetch_destination, accept, websocket_key, user_agent, pass] = Self::HEADERS;
         let header = |name| request.headers.values(name).next();
-        let is_https = header(proto) == Some("https");
-        let claim = cookie.read(request.headers.values(cookies).map(str::as_bytes), now, is_https);
+        let is_https = is_https(request);
+        let cookies = request.headers.values(cookies).map(str::as_bytes);
+        let claim = cookie.read(cookies.clone(), now, is_https);
+        let by_header = header(pass).and_then(|pass| cookie.keys.as_ref()?.passes().verify(pass, now));
+        let pass = by_header.or_else(|| cookie.read_pass(cookies, now, is_https)).map(|pass| pass.version);
         let is_bot = header(user_agent).is_some_and(is_bot);
         let inputs = KindInputs {
             method: &request.method,
@@ -82,13 +94,14 @@ impl Incoming {
         let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
         let asset = request.uri.strip_prefix(ASSET_PREFIX).filter(|_| is_read).and_then(|rest| rest.split_once('/'));
         let asset = asset.and_then(|(version, _)| VersionCode::parse(version).ok());
-        Self { asset, claim, kind, is_bot }
+        Self { asset, pass, claim, kind, is_bot }
     }
 
     /// Whether the decision depends on a session's item that the router has not asked for yet.
     pub fn needs_session(&self, source: PlanSource<'_>, timing: &Timing, now: u64) -> bool {
         let plan = source.plan();
-        if self.asset.is_some_and(|version| plan.serves_assets_of(version)) {
+        let has_asset = self.asset.is_some_and(|version| plan.serves_assets_of(version));
+        if has_asset || self.pass.is_some_and(|version| plan.honors_pass_to(version)) {
             return false;
         }
         match &self.claim {
@@ -114,11 +127,17 @@ impl Incoming {
         }
     }
 
-    /// Whether the request begins a session, as far as the request alone can tell. Then the decision depends
-    /// on the weights.
-    pub fn is_new(&self) -> bool {
-        self.asset.is_none() && self.claim == Claim::Nothing && self.kind == Kind::Document
+    /// Whether the decision wants a plan that is younger than its TTL. A new session depends on the weights, and a
+    /// version that somebody has a pass to may be new in the plan.
+    pub fn wants_young_plan(&self) -> bool {
+        let is_new = self.claim == Claim::Nothing && self.kind == Kind::Document;
+        self.asset.is_none() && (is_new || self.pass.is_some())
     }
+}
+
+/// Whether the viewer came by HTTPS, as CloudFront says.
+pub(crate) fn is_https(request: &Request) -> bool {
+    request.headers.values(Incoming::HEADERS[0]).next() == Some("https")
 }
 
 impl<'a> PlanSource<'a> {
@@ -158,6 +177,9 @@ pub fn decide(
     let to = |version, route| Decision { version, route, from: None };
     if let Some(version) = incoming.asset.filter(|&version| plan.serves_assets_of(version)) {
         return to(version, Route::Asset);
+    }
+    if let Some(version) = incoming.pass.filter(|&version| plan.honors_pass_to(version)) {
+        return to(version, Route::Pass);
     }
     let Some(session) = session_in_progress(&incoming.claim, stored, plan, timing, now) else {
         // Only an answer ends a session. The app looks the token up itself.

@@ -1,6 +1,6 @@
 //! The router behind CloudFront's origin-request trigger.
 //!
-//! A request takes three steps. The router itself does no I/O:
+//! [`Router::redeem`] answers a request that is a link to a version. Every other request takes three steps. The router itself does no I/O:
 //!
 //! 1. [`Router::read`] reads the request, and [`Router::consider`] says whether a look-up in DynamoDB is
 //!    needed.
@@ -15,6 +15,7 @@ mod event;
 mod json_error;
 mod look_up;
 mod plan_cache;
+mod redeem;
 mod regions;
 #[cfg(feature = "dynamodb")]
 pub mod replicas;
@@ -24,5 +25,6 @@ pub use config::{ConfigError, FunctionConfig, Replica, function_settings};
 pub use decide::{Decision, Incoming, PlanSource, decide};
 pub use event::{Changes, CustomOrigin, EventError, Header, Headers, Origin, Request};
 pub use look_up::{Answer, LookUp, StoredSession};
+pub use redeem::Redirect;
 pub use regions::nearest_first;
 pub use router::{Considered, Knowledge, Router, RouterConfig};

@@ -6,10 +6,11 @@ use stickshift_contract::{
     SessionCookie, Token, VERSION_HEADER,
 };
 
-use crate::decide::{Decision, Incoming, PlanSource, decide};
+use crate::decide::{Decision, Incoming, PlanSource, decide, is_https};
 use crate::event::Request;
 use crate::look_up::{Answer, Known, LookUp, StoredSession};
 use crate::plan_cache::{CachedPlan, PlanCache};
+use crate::redeem::Redirect;
 
 /// What a router depends on.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ impl Router {
     /// The look-up that reads the plan, for the time before the first request. [`Router::learn`] takes its
     /// answer.
     pub fn first_look_up(&self) -> LookUp {
-        let incoming = Incoming { asset: None, claim: Claim::Nothing, kind: Kind::Rest, is_bot: false };
+        let incoming = Incoming { asset: None, pass: None, claim: Claim::Nothing, kind: Kind::Rest, is_bot: false };
         let session = StoredSession::Unasked;
         let known = Known { incoming, session, plan: None, plan_read_at: 0, has_read_plan: true };
         LookUp { tokens: Vec::new(), is_plan_wanted: true, known }
@@ -84,10 +85,16 @@ impl Router {
         Incoming::read(request, &self.config.cookie, now)
     }
 
+    /// The answer that the edge itself gives, if the request is a link to a version; then nothing else is to be done
+    /// with it.
+    pub fn redeem(&self, request: &Request, now: u64) -> Option<Redirect> {
+        Redirect::for_link(request, &self.config.cookie, now, is_https(request))
+    }
+
     /// Says whether a request needs a look-up.
     pub fn consider(&self, incoming: Incoming, now: u64) -> Considered {
         let CachedPlan { plan, read_at, is_read_due } =
-            self.plan.get(self.config.plan_ttl_seconds, incoming.is_new(), now);
+            self.plan.get(self.config.plan_ttl_seconds, incoming.wants_young_plan(), now);
         let session = StoredSession::Unasked;
         let known = Known { incoming, session, plan, plan_read_at: read_at, has_read_plan: false };
         if !is_read_due {

@@ -137,6 +137,10 @@ impl Rules {
             }
             // The edge found no session, whatever the cookie says.
             _ if is_roll && self.has_keys => self.begin_or_nothing(self.begins(visit), now, rng),
+            // A pass to another version than before begins another session.
+            Claim::Receipt(receipt) if visit.route == Some(Route::Pass) && receipt.version != self.version => {
+                self.begin_or_nothing(self.begins(visit), now, rng)
+            }
             Claim::Receipt(receipt) if self.timing.is_within_lifetime(&receipt, now) => {
                 self.enter_by_receipt(visit, receipt, now)
             }
@@ -309,8 +313,8 @@ impl Rules {
 
     /// The placement of the session that a request may begin, if it may begin one.
     fn begins(&self, visit: &Visit) -> Option<Placed> {
-        let may_begin =
-            visit.kind == Kind::Document && matches!(visit.route, None | Some(Route::Roll | Route::Fallback));
+        let may_begin = visit.kind == Kind::Document
+            && matches!(visit.route, None | Some(Route::Roll | Route::Pass | Route::Fallback));
         may_begin.then(|| placed_by_edge(visit))
     }
 

@@ -3,6 +3,7 @@
 mod change;
 mod explain;
 mod history;
+mod preview;
 mod site;
 mod status;
 mod wait;
@@ -14,6 +15,7 @@ use clap::{Args, Subcommand};
 use change::{Add, Drain, SetWeight};
 use explain::Explain;
 use history::History;
+use preview::Preview;
 use site::{Site, SiteArguments};
 use status::StatusArguments;
 pub(crate) use wait::TimedOut;
@@ -41,6 +43,8 @@ enum Verb {
     History(History),
     /// Say what the edge would decide now for a viewer's cookie, step by step
     Explain(Explain),
+    /// Make a link that shows a version to one browser, whatever its weight
+    Preview(Preview),
     /// Add a version to the plan; it is staged and gets no new sessions yet
     Add(Add),
     /// Give versions a share of new sessions; the stable version gets the rest
@@ -66,6 +70,7 @@ pub(super) async fn rollout(arguments: Rollout) -> Result<()> {
         Verb::Status(status) => status.run(&site).await,
         Verb::History(history) => history.run(&site).await,
         Verb::Explain(explain) => explain.run(&site).await,
+        Verb::Preview(preview) => preview.run(&site).await,
         Verb::Add(add) => add.run(&site).await,
         Verb::SetWeight(set_weight) => set_weight.run(&site).await,
         Verb::Promote(version) => version.promote(&site).await,

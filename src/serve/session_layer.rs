@@ -18,7 +18,7 @@ use stickshift_contract::{
 use stickshift_session::{Pending, Rules, Session, Step, Visit, Written};
 
 use super::answers::error_page;
-use super::edge_headers::{EdgeHeaders, is_https, text};
+use super::edge_headers::{EdgeHeaders, is_https, route, text};
 use super::metrics::Metrics;
 use super::tally::FirstRequest;
 use crate::clock::unix_now;
@@ -30,6 +30,8 @@ use crate::store::sessions::{SessionStore, SessionStoreError};
 pub(super) struct SessionLayer {
     rules: Rules,
     cookie: SessionCookie,
+    /// The same for sessions under a pass.
+    cookie_under_pass: SessionCookie,
     store: SessionStore,
     metrics: web::Data<Metrics>,
     logs: web::Data<SessionLogs>,
@@ -89,7 +91,8 @@ pub(super) async fn give_session(
         first_request.answered(has_failed);
     }
     if let Some(receipt) = issued {
-        let cookie = layer.cookie.write(&receipt, is_https(response.request()));
+        let cookie = layer.cookie_for(route(response.request()));
+        let cookie = cookie.write(&receipt, is_https(response.request()));
         let cookie = HeaderValue::from_str(&cookie).expect("a session cookie is ASCII");
         let headers = response.headers_mut();
         headers.append(SET_COOKIE, cookie);
@@ -133,7 +136,12 @@ impl SessionLayer {
         logs: web::Data<SessionLogs>,
     ) -> Self {
         let rules = Rules { version, timing: cookie.timing, has_keys: cookie.keys.is_some() };
-        Self { rules, cookie: cookie.clone(), store, metrics, logs }
+        Self { rules, cookie: cookie.clone(), cookie_under_pass: cookie.under_pass(), store, metrics, logs }
+    }
+
+    /// The cookie that a request's session is in. The edge alone says whether there is a pass.
+    fn cookie_for(&self, route: Option<Route>) -> &SessionCookie {
+        if route == Some(Route::Pass) { &self.cookie_under_pass } else { &self.cookie }
     }
 
     /// The session of a request, before the app answers, and what the request may do to it.
@@ -145,7 +153,7 @@ impl SessionLayer {
             Some(Route::Asset | Route::Stray) => Kind::Rest,
             _ => kind(request, self.cookie.same_site),
         };
-        let claim = self.cookie.read(cookies, now, is_https(request));
+        let claim = self.cookie_for(route).read(cookies, now, is_https(request));
         let visit = Visit { claim, kind, route, chosen, revision, from };
         let step = self.rules.enter(&visit, now, &mut rand::rng());
         // An edge in use is seen here at least once in each touch interval of a session.

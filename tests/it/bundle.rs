@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use stickshift::clock::unix_now;
-use stickshift_contract::{Receipt, SessionItem};
+use stickshift_contract::{Link, Pass, Receipt, SessionItem};
 
 use crate::faulty::{hanging, refusing, throttling, unprocessing};
 use crate::golden::{Golden, event};
 use crate::lambda::{Function, NODES, made, unzip};
-use crate::support::{as_cookie, dynamodb, put_as_plan, put_session, receipt, session_item, token};
+use crate::support::{as_cookie, code, dynamodb, keys, put_as_plan, put_session, receipt, session_item, token};
 use crate::wire::{Wire, tls};
 
 /// A configuration with replicas at these endpoints, nearest first; the plan is read again for every new session.
@@ -46,6 +46,35 @@ fn with_cookie(cookie: &str) -> Value {
 
 fn request(event: &Value) -> &Value {
     &event["Records"][0]["cf"]["request"]
+}
+
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn a_link_is_answered_and_its_pass_leads_to_its_version() {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, Golden::load().plan).await;
+    let pass = Pass { version: code("2"), expires: unix_now() + 3_600 };
+    let signed = keys().passes().sign_link(&Link { pass, redeem_by: unix_now() + 600 });
+    for node in NODES {
+        let function = Function::start(node, &config(&[dynamodb.endpoint()]));
+        let mut link = event();
+        link["Records"][0]["cf"]["request"]["uri"] = json!("//evil.example");
+        link["Records"][0]["cf"]["request"]["querystring"] = json!(format!("a=1&stickshift-pass={signed}"));
+        let answer = function.invoke(&link).await;
+        assert_eq!((&answer["status"], answer.get("uri")), (&json!("302"), None), "{answer} on Node {node}");
+        assert_eq!(answer["headers"]["location"], json!([{ "key": "Location", "value": "/evil.example?a=1" }]));
+        let cookie = answer["headers"]["set-cookie"][0]["value"].as_str().expect("a cookie");
+        assert!(cookie.contains("stickshift-pass=2.") && cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
+        let cookie = cookie.split(';').next().expect("a pair");
+        assert_eq!(function.reason(&with_cookie(cookie)).await, "pass");
+        let mut by_header = event();
+        let headers = &mut by_header["Records"][0]["cf"]["request"]["headers"];
+        headers["x-stickshift-pass"] = json!([{ "key": "X-Stickshift-Pass", "value": keys().passes().sign(&pass) }]);
+        let answer = function.invoke(&by_header).await;
+        assert_eq!(answer["headers"]["x-stickshift-route"][0]["value"], "pass");
+        assert_eq!(answer["headers"]["x-stickshift-version"][0]["value"], "2");
+        assert!(answer["headers"].get("x-stickshift-pass").is_none(), "it reaches no origin");
+    }
 }
 
 /// A session on version 1 by its item, on version 2 by its receipt: the answer shows which one decided.

@@ -12,6 +12,7 @@ mod faulty;
 mod golden;
 mod lambda;
 mod machine;
+mod passes;
 mod proxy;
 mod pulses;
 mod rollout;

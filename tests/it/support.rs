@@ -237,7 +237,8 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Page {
     if let Some(cookie) = page.set_cookie().filter(|_| is_from_app) {
         assert_eq!(page.headers.get_all(SET_COOKIE).iter().count(), 1);
         assert_eq!(page.headers[CACHE_CONTROL], "private, no-store");
-        assert!(cookie.starts_with("sessiontoken=") || cookie.starts_with("__Host-sessiontoken="), "{cookie}");
+        let names = ["sessiontoken=", "__Host-sessiontoken=", "sessiontoken-pass=", "__Host-sessiontoken-pass="];
+        assert!(names.iter().any(|name| cookie.starts_with(name)), "{cookie}");
         assert!(cookie.contains("; Path=/; HttpOnly; SameSite=Lax; Max-Age="), "{cookie}");
     }
     page

@@ -5,6 +5,7 @@ mod cookie;
 mod interval;
 mod item;
 mod kind;
+mod pass;
 mod plan;
 mod pulse;
 mod receipt;

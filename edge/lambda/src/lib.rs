@@ -81,7 +81,8 @@ impl Router {
         Incoming::HEADERS.to_vec()
     }
 
-    /// Routes the request of an event and returns what is to be changed in it, both as JSON. The result is a
+    /// Routes the request of an event and returns what is to be changed in it, both as JSON. For a link to a version it
+    /// returns the whole answer to the viewer, as `response`. The result is a
     /// promise only if a look-up is needed. JSON takes most of a call's time, so of the headers only those
     /// in [`Router::headers`] are needed, and only what changes goes back.
     #[napi(catch_unwind)]
@@ -89,6 +90,9 @@ impl Router {
         let mut request = Request::parse(&request).map_err(error)?;
         let now = unix_now();
         let (router, _) = &*self.parts;
+        if let Some(response) = router.redeem(&request, now) {
+            return Ok(Either::A(serde_json::json!({ "response": response }).to_string()));
+        }
         match router.consider(router.read(&request, now), now) {
             Considered::Ready(knowledge) => {
                 router.forward(&mut request, &knowledge, now, &mut rng());

@@ -75,7 +75,7 @@ fn item(version: &str, age: u64) -> StoredSession {
 }
 
 fn incoming(claim: Claim) -> Incoming {
-    Incoming { asset: None, claim, kind: Kind::Document, is_bot: false }
+    Incoming { asset: None, pass: None, claim, kind: Kind::Document, is_bot: false }
 }
 
 fn table(plan: &Plan) -> PlanSource<'_> {
@@ -353,5 +353,30 @@ proptest! {
         let mut rng = StdRng::seed_from_u64(seed);
         let decision = decide(&incoming(claim), &stored, table(&plan), &Timing::default(), NOW, &mut rng);
         prop_assert!(plan.keeps_sessions_of(decision.version, Some(NOW)));
+    }
+}
+
+#[test]
+fn a_pass_leads_to_its_version_in_every_state_but_withdrawn() {
+    let with_pass = |claim| Incoming { pass: Some(code("2")), ..incoming(claim) };
+    for state in ["staged", "live", "draining"] {
+        let plan = plan(&[("1", "live", 10_000), ("2", state, 0)]);
+        for claim in [Claim::Nothing, receipt("1", 10), receipt("1", 100)] {
+            assert!(!looks_up(with_pass(claim), &plan), "{state}");
+            assert_eq!(
+                decision(with_pass(claim), &StoredSession::Unanswered, &plan),
+                went("2", Route::Pass),
+                "{state}"
+            );
+        }
+        let by_bundle = by(with_pass(Claim::Nothing), &StoredSession::Unanswered, PlanSource::Bundle(&plan));
+        assert_eq!(by_bundle, went("2", Route::Pass), "{state}");
+        let asset = Incoming { asset: Some(code("1")), kind: Kind::Rest, ..with_pass(Claim::Nothing) };
+        assert_eq!(decision(asset, &StoredSession::Unanswered, &plan), went("1", Route::Asset), "assets come first");
+    }
+    for plan in [plan(&[("1", "live", 10_000), ("2", "withdrawn", 0)]), plan(&[("1", "live", 10_000)])] {
+        let with = |claim| decision(with_pass(claim), &StoredSession::Absent, &plan);
+        assert_eq!(with(Claim::Nothing), went("1", Route::Roll));
+        assert_eq!(with(receipt("1", 10)), went("1", Route::Receipt));
     }
 }

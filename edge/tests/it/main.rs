@@ -4,4 +4,5 @@
 mod config;
 mod decide;
 mod event;
+mod redeem;
 mod router;

@@ -340,3 +340,23 @@ fn the_first_renewal_of_a_session_is_the_one_that_finds_it_as_it_began() {
     assert_eq!(first(write(Change::Place, 100, 160), &done(Some(100))), None, "it moved here");
     assert_eq!(first(write(Change::Renew, 100, 160), &Written::Failed), None);
 }
+
+#[test]
+fn under_a_pass_a_session_begins_and_goes_on_at_the_version_of_the_pass() {
+    for (claim, step) in [
+        (Claim::Nothing, "new 0o"),
+        (by_receipt("1", 10), "here"),
+        (by_receipt("1", 100), "Renew 41d"),
+        (by_receipt("1", 800), "RenewByToken 0o"),
+        // The pass before was to another version.
+        (by_receipt("2", 10), "new 0o"),
+        (by_receipt("2", 800), "new 0o"),
+    ] {
+        assert_eq!(words(&enter(&document(claim, Some(Route::Pass)))), step, "{claim:?}");
+        let visit = Visit { kind: Kind::Visit, ..document(claim, Some(Route::Pass)) };
+        let begins_nothing = if step == "new 0o" { "absent" } else { step };
+        assert_eq!(words(&enter(&visit)), begins_nothing, "{claim:?}");
+    }
+    let (_, pending) = write(&enter(&document(by_receipt("1", 800), Some(Route::Pass))));
+    assert_eq!(words(&rules().resume(pending, Written::Refused(Stored::Absent), &mut rng())), "new 0o");
+}

@@ -30,7 +30,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         let asset = request.is_asset.then_some(page);
         let edge_now = clock(self.now, self.timeline.edge_clocks[edge]);
         let at_edge = claim_at(claim, timing(self.timeline), edge_now);
-        let incoming = Incoming { asset, claim: at_edge, kind: request.kind, is_bot: request.is_crawler };
+        let incoming = Incoming { asset, pass: None, claim: at_edge, kind: request.kind, is_bot: request.is_crawler };
         if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) && self.cookies == Cookies::Receipts {
             self.compare_with_signed(claim, edge_now, request.dice);
         }

@@ -8,9 +8,6 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 use stickshift::clock::unix_now;
-#[cfg(feature = "embedded-dynamodb")]
-use stickshift::local::machine::DataDir;
-use stickshift::settings::SharedSettings;
 use stickshift_contract::{Claim, Plan, Receipt, Route, SessionCookie, SessionItem, cookie_values};
 use stickshift_edge::{Answer, Considered, Decision, LookUp, Request, Router, RouterConfig, StoredSession};
 
@@ -35,11 +32,7 @@ impl Explain {
         let cookie = self.cookie()?;
         let plan = site.plan_in_force().await?.plan;
         let now = unix_now();
-        let mut settings = SharedSettings::from_environment()?.cookie;
-        #[cfg(feature = "embedded-dynamodb")]
-        if let (None, Some(data_dir)) = (&settings.keys, &site.data_dir) {
-            settings.keys = DataDir::keys_in(data_dir);
-        }
+        let settings = site.cookie()?;
         let router = Router::new(RouterConfig::new(settings.clone(), plan.clone()));
         router.adopt(plan.clone(), now);
         let mut incoming = router.read(&self.request(&cookie), now);
@@ -53,18 +46,24 @@ impl Explain {
             Step("cookie", cookie_in_words(&incoming.claim, unverified.is_some(), &settings, now)),
             Step("plan", plan_in_words(&plan, &incoming.claim)),
         ];
+        if let Some(version) = incoming.pass {
+            let counts = if plan.honors_pass_to(version) { "" } else { ", which the plan does not show to anybody" };
+            steps.push(Step("pass", format!("a valid pass to version {version}{counts}")));
+        }
+        let mut has_looked_up = false;
         let mut considered = router.consider(incoming, now);
         let knowledge = loop {
             match considered {
                 Considered::Ready(knowledge) => break knowledge,
                 Considered::Needs(look_up) => {
                     let session = read(site, &look_up).await?;
+                    has_looked_up = true;
                     steps.push(Step("look-up", session_in_words(&session)));
                     considered = router.learn(look_up, Answer { session, plan: Some(plan.clone()) }, now, 0);
                 }
             }
         };
-        if steps.len() == 3 {
+        if !has_looked_up {
             steps.push(Step("look-up", "not needed".to_owned()));
         }
         let decision = router.decide(&knowledge, now, &mut StdRng::seed_from_u64(now));

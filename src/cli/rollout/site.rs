@@ -6,11 +6,14 @@ use anyhow::{Context as _, Result, bail};
 use aws_sdk_dynamodb::Client;
 use clap::Args;
 use stickshift::local::RunningUp;
+#[cfg(feature = "embedded-dynamodb")]
+use stickshift::local::machine::DataDir;
+use stickshift::settings::SharedSettings;
 use stickshift::store::plans::read_plan_in_force;
 use stickshift::store::pulses::PulseStore;
 use stickshift::store::sessions::SessionStore;
 use stickshift::store::{DynamoDb, aws_config};
-use stickshift_contract::{PlanRecord, ROLLOUT_TABLE, SESSIONS_TABLE};
+use stickshift_contract::{PassKeys, PlanRecord, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie};
 
 /// Variables that say that AWS is meant.
 const AWS_VARIABLES: [&str; 4] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL_DYNAMODB"];
@@ -40,6 +43,8 @@ pub(super) struct Site {
     pub(super) sessions: SessionStore,
     pub(super) pulses: PulseStore,
     pub(super) rollout_table: String,
+    /// The address of the site, if it is known.
+    pub(super) url: Option<String>,
     /// What it talks to, in words.
     pub(super) name: String,
     /// Whether to print JSON.
@@ -74,6 +79,7 @@ impl Site {
                 rollout_table,
                 name,
                 is_json,
+                url: None,
                 data_dir: None,
                 config: Some(config),
             });
@@ -88,9 +94,10 @@ impl Site {
         let dynamodb = DynamoDb::at(&up.dynamodb);
         let name = format!("stickshift up on this machine, {}", up.cloudfront);
         let sessions = SessionStore::new(dynamodb.client(), up.sessions_table);
+        let url = Some(up.cloudfront);
         let (client, rollout_table) = (dynamodb.client(), up.rollout_table);
         let pulses = PulseStore::new(client.clone(), rollout_table.clone());
-        Ok(Self { client, sessions, pulses, rollout_table, name, is_json, data_dir: Some(data_dir), config: None })
+        Ok(Self { client, sessions, pulses, rollout_table, url, name, is_json, data_dir: Some(data_dir), config: None })
     }
 
     /// The plan in force. Errors: there is none, or the table cannot be used.
@@ -98,6 +105,23 @@ impl Site {
         let record = read_plan_in_force(&self.client, &self.rollout_table).await;
         let record = record.with_context(|| format!("could not read the plan from {}", self.name))?;
         record.with_context(|| format!("there is no plan in {} yet", self.name))
+    }
+
+    /// How the edge reads cookies: by the settings in the environment, and the keys of the `up` on this machine. Errors:
+    /// a setting is wrong.
+    pub(super) fn cookie(&self) -> Result<SessionCookie> {
+        let mut cookie = SharedSettings::from_environment()?.cookie;
+        #[cfg(feature = "embedded-dynamodb")]
+        if let (None, Some(data_dir)) = (&cookie.keys, &self.data_dir) {
+            cookie.keys = DataDir::keys_in(data_dir);
+        }
+        Ok(cookie)
+    }
+
+    /// The keys of passes. Errors: there are none.
+    pub(super) fn pass_keys(&self) -> Result<PassKeys> {
+        let keys = self.cookie()?.keys.context("a preview is signed: set STICKSHIFT_KEYS to the receipts' keys")?;
+        Ok(keys.passes().clone())
     }
 
     /// Who asks, for the history: AWS's name of the caller, or the user of this machine.

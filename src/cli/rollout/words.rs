@@ -36,6 +36,11 @@ pub(super) fn show(text: &str) -> Result<()> {
     write(&fitted(text))
 }
 
+/// Prints a text, however wide the terminal is.
+pub(super) fn show_whole(text: &str) -> Result<()> {
+    write(text)
+}
+
 /// Prints a text in the place of one with so many lines.
 pub(super) fn show_in_place(text: &str, lines_before: usize) -> Result<()> {
     // Up to the first line of the text before, and clear what is below.

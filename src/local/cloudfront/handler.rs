@@ -112,6 +112,9 @@ async fn handle(
     };
     request.origin = Some(Origin { custom: Some(custom), ..Origin::default() });
 
+    if let Some(redirect) = router.redeem(&request, unix_now()) {
+        return finished(translate::redirect(&redirect), &request_id);
+    }
     let decision = route(&router, &replicas, &mut request, unix_now(), &mut distribution.rng.clone()).await;
 
     let answer = match translate::target(&request).map_err(ForwardError::Unsendable) {
@@ -121,7 +124,7 @@ async fn handle(
         }
         Err(cause) => Err(cause),
     };
-    let mut response = match answer {
+    let response = match answer {
         Ok(response) => {
             FAILURES.note_success();
             response
@@ -131,11 +134,16 @@ async fn handle(
             refusal(&cause)
         }
     };
+    finished(response, &request_id)
+}
+
+/// The response with what CloudFront adds to every one.
+fn finished(mut response: HttpResponse, request_id: &str) -> HttpResponse {
     let outcome = if response.status().as_u16() < 400 { "Miss from cloudfront" } else { "Error from cloudfront" };
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static(outcome));
     headers.append(VIA, HeaderValue::from_static(translate::VIA));
-    let request_id = HeaderValue::from_str(&request_id).expect("hex digits make a header value");
+    let request_id = HeaderValue::from_str(request_id).expect("hex digits make a header value");
     headers.insert(HeaderName::from_static("x-amz-cf-id"), request_id);
     response
 }

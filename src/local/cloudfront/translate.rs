@@ -1,11 +1,11 @@
 //! From an HTTP request to the request in an event, and from there to the request for an origin.
 
-use actix_web::HttpRequest;
 use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
 use anyhow::{Context as _, Result, bail};
 use hyper::http::{HeaderMap, HeaderName, HeaderValue};
 use stickshift_contract::Protocol;
-use stickshift_edge::{CustomOrigin, Headers, Request};
+use stickshift_edge::{CustomOrigin, Headers, Redirect, Request};
 
 use crate::forward::{Outgoing, Target, received_fields};
 
@@ -77,6 +77,17 @@ pub(super) fn outgoing(request: &Request) -> Result<Outgoing> {
         }
     }
     Ok(Outgoing { method: request.method.parse()?, uri: uri.parse()?, fields })
+}
+
+/// The answer that the function gave instead of the request.
+pub(super) fn redirect(redirect: &Redirect) -> HttpResponse {
+    let mut response = HttpResponse::Found();
+    for (name, lines) in &redirect.headers.0 {
+        for line in lines {
+            response.append_header((name.as_str(), line.value.as_str()));
+        }
+    }
+    response.finish()
 }
 
 fn origin(request: &Request) -> Result<&CustomOrigin> {

@@ -74,6 +74,7 @@ fn in_words(route: Option<Route>) -> &'static str {
     match route {
         None => "straight to this origin, past the edge",
         Some(Route::Asset) => "asset: the address names this version",
+        Some(Route::Pass) => "pass: somebody gave you a pass to this version, and your own session waits",
         Some(Route::Receipt) => "receipt: your cookie proves a recent visit to this version",
         Some(Route::Record) => "record: the sessions table has you on this version",
         Some(Route::Hint) => "hint: your cookie names this version, and the sessions table could not tell better",
