@@ -23,6 +23,9 @@ use stickshift_edge::replicas::Replicas;
 /// The region if none is set, as in the article.
 pub const DEFAULT_REGION: &str = "us-east-1";
 
+/// How long a connection to a service that is not DynamoDB may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Where DynamoDB is and how to reach it. It makes the clients.
 ///
 /// Each thread of a server gets a client of its own. A connection lives on the thread that opened it: a
@@ -47,7 +50,10 @@ pub async fn aws_config(region: Option<String>, profile: Option<&str>) -> SdkCon
     let region =
         RegionProviderChain::first_try(region.map(Region::new)).or_else(by_environment).or_else(DEFAULT_REGION);
     let tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let loader = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(tls);
+    // The SDK would wait for ever. DynamoDB's own limits are shorter.
+    let timeouts = TimeoutConfig::builder().connect_timeout(PATIENCE).operation_timeout(3 * PATIENCE).build();
+    let loader =
+        aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(tls).timeout_config(timeouts);
     profile.iter().fold(loader, |loader, profile| loader.profile_name(*profile)).load().await
 }
 

@@ -18,6 +18,7 @@ mod pulse;
 mod receipt;
 mod route;
 mod setting;
+mod site;
 mod tables;
 mod timing;
 mod token;
@@ -48,6 +49,7 @@ pub use pulse::{Draws, MINUTE_LIFETIME_SECONDS, PULSE_FORMAT, PULSE_LIFETIME_SEC
 pub use receipt::{Keys, KeysError, Receipt};
 pub use route::Route;
 pub use setting::{ROLLOUT_TABLE, SESSIONS_TABLE, Setting, settings_table};
+pub use site::{SITE_FORMAT, SiteRecord, site_parameter};
 pub use tables::{
     PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNameError, TableNames,
     TableSchema, minute_key, minute_partition, plan_history_key, pulse_partition,

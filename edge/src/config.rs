@@ -290,7 +290,7 @@ impl File {
 
 fn known_region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let region = String::deserialize(deserializer)?;
-    if regions::is_known(&region) {
+    if regions::is_known_region(&region) {
         Ok(region)
     } else {
         Err(D::Error::custom(format!("this release knows no AWS region `{region}`")))

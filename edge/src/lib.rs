@@ -26,5 +26,5 @@ pub use decide::{Decision, Incoming, PlanSource, decide};
 pub use event::{Changes, CustomOrigin, EventError, Header, Headers, Origin, Request};
 pub use look_up::{Answer, LookUp, StoredSession};
 pub use redeem::Redirect;
-pub use regions::nearest_first;
+pub use regions::{is_known_region, nearest_first};
 pub use router::{Considered, Knowledge, Router, RouterConfig};

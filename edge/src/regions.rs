@@ -47,7 +47,7 @@ const REGIONS: [(&str, f64, f64); 39] = [
 ];
 
 /// Whether a name is that of an AWS region that this release knows.
-pub(crate) fn is_known(region: &str) -> bool {
+pub fn is_known_region(region: &str) -> bool {
     REGIONS.iter().any(|(name, ..)| *name == region)
 }
 

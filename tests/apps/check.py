@@ -39,7 +39,7 @@ http {{
 
 
 def main():
-    for check in (http_server, nginx, express, websockets, browser):
+    for check in (http_server, nginx, express, websockets, browser, previews, site):
         with contextlib.ExitStack() as running:
             folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
             folder.chmod(0o755)
@@ -62,7 +62,7 @@ def http_server(running, folder):
         assert len(pages) == 1, f"a session saw {pages}"
         counts[pages.pop()] += 1
     assert all(counts.values()), counts
-    up.put_weight(0)
+    up.rollout("set-weight", "2=0")
     time.sleep(11)
     assert {Viewer(up.url).get("/").body for _ in range(10)} == {b"version 1"}
     return f"30 sessions stayed where they began: {counts}"
@@ -172,7 +172,7 @@ def browser(running, folder):
     driver.execute_script("window.socket.send('one')")
     wait.until(lambda _: count("messages") == 1)
     # All new sessions go to the other version. This one stays, with its streams.
-    up.put_weight(100 if other == "2" else 0)
+    up.rollout("promote", other)
     time.sleep(11)
     assert (count("closings"), count("broken")) == (0, 0), "a change of weights broke a stream"
     driver.execute_script("window.socket.send('two')")
@@ -183,7 +183,7 @@ def browser(running, folder):
 
     # An evict breaks the streams off, and they come back on the other version.
     begin = time.monotonic()
-    up.withdraw(home, other)
+    up.rollout("abort", home, "--evict")
     wait.until(lambda _: driver.execute_script("return window.events")[-1] == other)
     # The edge may know of the evict later than the sidecar. Then a stream first comes back where it was.
     send = "if (window.socket.readyState === 1) window.socket.send('three'); return window.messages"
@@ -195,6 +195,87 @@ def browser(running, folder):
     assert driver.find_element(By.ID, "user").text == "Ada"
     return (f"Chromium logged in, uploaded 100 MB and kept its streams on version {home}; "
             f"{seconds:.0f} s after the evict they were on version {other}")
+
+
+def previews(running, folder):
+    ports = [free_port(), free_port()]
+    for version, port in enumerate(ports, 1):
+        command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(port), "--log-level", "warning"]
+        start(running, command, port, cwd=APPS, env=os.environ | {"VERSION": str(version)})
+    up = Up(running, folder, ports)
+    up.rollout("drain", "2", "--until", "1h")
+    time.sleep(11)
+    driver = running.enter_context(chromium(folder))
+    link = lambda *arguments: json.loads(up.rollout("preview", *arguments, "--json"))
+    cookies = lambda: {cookie["name"]: cookie["value"] for cookie in driver.get_cookies()}
+
+    def version(path="/"):
+        driver.get(up.url + path)
+        return driver.find_element(By.ID, "version").text
+
+    assert version() == "1"
+    own = cookies()["sessiontoken"]
+    driver.get(link("2", "--path", "/?a=1")["link"])
+    assert driver.current_url == up.url + "/?a=1", driver.current_url
+    assert driver.find_element(By.ID, "version").text == "2"
+    assert cookies()["sessiontoken"] == own and "sessiontoken-pass" in cookies()
+    assert driver.execute_script("return document.cookie") == "", "no script can read them"
+    under_pass = cookies()["sessiontoken-pass"]
+    # The same browser, another tab.
+    driver.switch_to.new_window("tab")
+    assert version() == "2"
+    assert cookies()["sessiontoken-pass"].split(".")[0] == under_pass.split(".")[0]
+    # Withdrawn, nobody sees it, and the browser has its own session again. Then it comes back.
+    up.rollout("abort", "2", "--evict")
+    time.sleep(11)
+    assert version() == "1" and cookies()["sessiontoken"].split(".")[0] == own.split(".")[0]
+    up.rollout("set-weight", "2=1")
+    time.sleep(11)
+    assert version() == "2"
+    driver.get(link("--leave")["leave"])
+    assert driver.current_url == up.url + "/"
+    assert driver.find_element(By.ID, "version").text == "1" and "stickshift-pass" not in cookies()
+    # A link that somebody has changed, and a pass that ends.
+    driver.get(link("2")["link"].replace("stickshift-pass=2", "stickshift-pass=1"))
+    assert driver.find_element(By.ID, "version").text == "1" and "stickshift-pass" not in cookies()
+    driver.get(link("2", "--for", "5s")["link"])
+    assert driver.find_element(By.ID, "version").text == "2"
+    time.sleep(5)
+    assert version() == "1"
+    return "Chromium saw a draining version by a link, in two tabs, and its own session before, between and after"
+
+
+def site(running, folder):
+    port, up = free_port(), Up(running, folder, [free_port(), free_port()])
+    start(running, [sys.executable, "-m", "moto.server", "-p", str(port)], port, stderr=subprocess.DEVNULL)
+    emulator = f"http://127.0.0.1:{port}"
+    access = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "eu-central-1"}
+    parameters = boto3.client("ssm", region_name="eu-central-1", endpoint_url=emulator, aws_access_key_id="any",
+                              aws_secret_access_key="any")
+    record = {"format": 1, "home_region": "eu-central-1", "sessions_table": "SessionsTable",
+              "rollout_table": "RolloutTable", "replicas": ["us-east-1"], "url": "https://shop.example",
+              "pass_key": "/stickshift/shop/pass-key"}
+    parameters.put_parameter(Name="/stickshift/shop/site", Value=json.dumps(record), Type="String")
+    parameters.put_parameter(Name="/stickshift/shop/pass-key", Value="ab" * 32, Type="SecureString")
+    environment = access | {"AWS_ENDPOINT_URL_SSM": emulator, "AWS_ENDPOINT_URL_DYNAMODB": up.urls["DynamoDB"]}
+    told = lambda *arguments: rollout("--site", "shop", *arguments, **environment)
+    assert json.loads(told("status", "--json"))["plan"]["revision"] == 1
+    made = json.loads(told("preview", "2", "--json"))
+    assert made["link"].startswith("https://shop.example/?stickshift-pass=2."), made
+    steps = json.loads(told("explain", "a=1", "--from", "us-west-2", "--json"))["steps"]
+    assert {"step": "replica", "found": "plan and session as us-east-1 has them"} in steps, steps
+    missing = subprocess.run([STICKSHIFT, "rollout", "--site", "shoe", "status"], env=os.environ | environment,
+                             capture_output=True, text=True)
+    assert missing.returncode == 1 and "the parameter /stickshift/shoe/site in eu-central-1" in missing.stderr, missing
+    return "the tables, the address and the key of passes were found by the name of the site"
+
+
+def rollout(*arguments, **environment):
+    """An operator's command, and what it prints."""
+    command = [str(part) for part in (STICKSHIFT, "rollout", *arguments)]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
 
 
 def chromium(folder):
@@ -234,30 +315,11 @@ class Up:
                 self.urls.setdefault(row[1], row[2])
             if line.startswith("Ctrl-C"):
                 break
-        self.url = self.urls["CloudFront"]
-        self.table = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=self.urls["DynamoDB"],
-                                    aws_access_key_id="any", aws_secret_access_key="any").Table("RolloutTable")
+        self.url, self.data = self.urls["CloudFront"], folder / "data"
 
-    def change(self, change):
-        """Puts a changed plan in force, as docs/aws.md says."""
-        plan = self.table.get_item(Key={"pk": "rollout", "sk": "current"})["Item"]
-        plan["revision"] += 1
-        change(plan)
-        self.table.put_item(Item=plan)
-
-    def put_weight(self, percent_of_2):
-        def change(plan):
-            versions = plan["versions"]
-            versions["2"]["weight_basis_points"] = 100 * percent_of_2
-            versions["1"]["weight_basis_points"] = 10_000 - 100 * percent_of_2
-        self.change(change)
-
-    def withdraw(self, version, other):
-        def change(plan):
-            plan["stable"], versions = other, plan["versions"]
-            versions[version] |= {"state": "withdrawn", "withdrawn_at": int(time.time()), "weight_basis_points": 0}
-            versions[other]["weight_basis_points"] = 10_000
-        self.change(change)
+    def rollout(self, *arguments):
+        """An operator's command, and what it prints."""
+        return rollout("--data-dir", self.data, *arguments)
 
 
 class Answer:

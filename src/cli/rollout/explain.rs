@@ -8,6 +8,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 use stickshift::clock::unix_now;
+use stickshift::store::plans::read_plan;
+use stickshift::store::sessions::SessionStore;
 use stickshift_contract::{Claim, Plan, Receipt, Route, SessionCookie, SessionItem, cookie_values};
 use stickshift_edge::{Answer, Considered, Decision, LookUp, Request, Router, RouterConfig, StoredSession};
 
@@ -22,6 +24,9 @@ pub(super) struct Explain {
     /// The path that the viewer asks for
     #[arg(long, value_name = "PATH", default_value = "/")]
     path: String,
+    /// What the edge in this region of AWS would decide, by what the replica nearest to it has
+    #[arg(long, value_name = "REGION")]
+    from: Option<String>,
 }
 
 /// A step towards the decision, and what it found.
@@ -30,7 +35,18 @@ struct Step(&'static str, String);
 impl Explain {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         let cookie = self.cookie()?;
-        let plan = site.plan_in_force().await?.plan;
+        let replica = match &self.from {
+            Some(region) => Some(site.nearest_replica(region).await?),
+            None => None,
+        };
+        let plan = match &replica {
+            Some(replica) => {
+                let plan = read_plan(&replica.client, &site.rollout_table).await;
+                let plan = plan.with_context(|| format!("could not read the plan in {}", replica.region))?;
+                plan.with_context(|| format!("there is no plan in {} yet", replica.region))?
+            }
+            None => site.plan_in_force().await?.plan,
+        };
         let now = unix_now();
         let settings = site.cookie()?;
         let router = Router::new(RouterConfig::new(settings.clone(), plan.clone()));
@@ -46,6 +62,9 @@ impl Explain {
             Step("cookie", cookie_in_words(&incoming.claim, unverified.is_some(), &settings, now)),
             Step("plan", plan_in_words(&plan, &incoming.claim)),
         ];
+        if let Some(replica) = &replica {
+            steps.push(Step("replica", format!("plan and session as {} has them", replica.region)));
+        }
         if let Some(version) = incoming.pass {
             let counts = if plan.honors_pass_to(version) { "" } else { ", which the plan does not show to anybody" };
             steps.push(Step("pass", format!("a valid pass to version {version}{counts}")));
@@ -56,7 +75,8 @@ impl Explain {
             match considered {
                 Considered::Ready(knowledge) => break knowledge,
                 Considered::Needs(look_up) => {
-                    let session = read(site, &look_up).await?;
+                    let sessions = replica.as_ref().map_or(&site.sessions, |replica| &replica.sessions);
+                    let session = read(sessions, &look_up).await?;
                     has_looked_up = true;
                     steps.push(Step("look-up", session_in_words(&session)));
                     considered = router.learn(look_up, Answer { session, plan: Some(plan.clone()) }, now, 0);
@@ -99,10 +119,9 @@ fn unverified(cookie: &str) -> Option<Receipt> {
     values.find_map(Receipt::read_unverified).or_else(|| Receipt::read_unverified(cookie))
 }
 
-/// Asks the table in the home region.
-async fn read(site: &Site, look_up: &LookUp) -> Result<StoredSession> {
+async fn read(sessions: &SessionStore, look_up: &LookUp) -> Result<StoredSession> {
     for token in &look_up.tokens {
-        let item = site.sessions.read(*token).await.with_context(|| format!("could not ask {}", site.name))?;
+        let item = sessions.read(*token).await.context("could not read the session")?;
         if let Some(item) = item {
             return Ok(StoredSession::Found(item));
         }

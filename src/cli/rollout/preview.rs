@@ -51,7 +51,7 @@ impl Preview {
         if !plan.honors_pass_to(version) {
             bail!("version {version} is withdrawn, so it is shown to nobody");
         }
-        let keys = site.pass_keys()?;
+        let keys = site.pass_keys().await?;
         let now = unix_now();
         let pass = Pass { version, expires: now + self.seconds };
         let redeem_by = now + Link::REDEEM_SECONDS;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_dynamodb::Client;
 use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
 use stickshift::local::RunningUp;
 #[cfg(feature = "embedded-dynamodb")]
 use stickshift::local::machine::DataDir;
@@ -13,13 +14,19 @@ use stickshift::store::plans::read_plan_in_force;
 use stickshift::store::pulses::PulseStore;
 use stickshift::store::sessions::SessionStore;
 use stickshift::store::{DynamoDb, aws_config};
-use stickshift_contract::{PassKeys, PlanRecord, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie};
+use stickshift_contract::{
+    PassKeys, PlanRecord, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie, SiteRecord, site_parameter,
+};
+use stickshift_edge::{is_known_region, nearest_first};
 
 /// Variables that say that AWS is meant.
 const AWS_VARIABLES: [&str; 4] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL_DYNAMODB"];
 
 #[derive(Debug, Args)]
 pub(super) struct SiteArguments {
+    /// The site on AWS, by the name that Terraform gave it; its tables and its address are found by it
+    #[arg(long, global = true, value_name = "NAME", conflicts_with_all = ["rollout_table", "sessions_table"])]
+    site: Option<String>,
     /// The home region of the tables on AWS
     #[arg(long, global = true, value_name = "REGION")]
     region: Option<String>,
@@ -49,45 +56,76 @@ pub(super) struct Site {
     pub(super) name: String,
     /// Whether to print JSON.
     pub(super) is_json: bool,
-    /// The data directory of the `up` on this machine.
-    pub(super) data_dir: Option<PathBuf>,
-    /// AWS's configuration, which also says who asks. `None` on this machine.
-    config: Option<aws_config::SdkConfig>,
+    /// What it talks to.
+    place: Place,
+}
+
+/// What the commands talk to.
+enum Place {
+    /// The `up` with this data directory.
+    Up(PathBuf),
+    Aws {
+        /// AWS's configuration for the home region, which also says who asks.
+        config: Box<aws_config::SdkConfig>,
+        profile: Option<String>,
+        /// The record of the site, if it was found by its name.
+        record: Option<SiteRecord>,
+        sessions_table: String,
+    },
+}
+
+/// A replica of the tables, as an edge reads it.
+pub(super) struct Replica {
+    /// Its region.
+    pub(super) region: String,
+    pub(super) client: Client,
+    pub(super) sessions: SessionStore,
 }
 
 impl Site {
     /// Finds it. Errors: nothing runs here and no AWS is configured.
     pub(super) async fn find(arguments: SiteArguments, is_json: bool) -> Result<Self> {
-        let SiteArguments { region, profile, rollout_table, sessions_table, data_dir } = arguments;
-        let is_aws = region.is_some()
+        let SiteArguments { site, region, profile, rollout_table, sessions_table, data_dir } = arguments;
+        let is_aws = site.is_some()
+            || region.is_some()
             || profile.is_some()
             || AWS_VARIABLES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
         if is_aws {
-            let config = aws_config(region, profile.as_deref()).await;
+            let mut config = aws_config(region, profile.as_deref()).await;
+            let record = match &site {
+                Some(site) => Some(read_site(&config, site).await?),
+                None => None,
+            };
+            let (rollout_table, sessions_table) = match &record {
+                Some(record) => (record.rollout_table.clone(), record.sessions_table.clone()),
+                None => (rollout_table, sessions_table),
+            };
+            if let Some(record) = &record {
+                config = aws_config(Some(record.home_region.clone()), profile.as_deref()).await;
+            }
             let dynamodb = DynamoDb::from_config(&config);
             let region = config.region().map_or_else(String::new, ToString::to_string);
-            let name = match std::env::var("AWS_ENDPOINT_URL_DYNAMODB") {
+            let place = match std::env::var("AWS_ENDPOINT_URL_DYNAMODB") {
                 Ok(url) => format!("the DynamoDB at {url}, {rollout_table}"),
                 Err(_) => format!("AWS, {region}, {rollout_table}"),
             };
-            let sessions = SessionStore::new(dynamodb.client(), sessions_table);
+            let name = site.map_or_else(|| place.clone(), |site| format!("site {site}: {place}"));
             let client = dynamodb.client();
             return Ok(Self {
                 pulses: PulseStore::new(client.clone(), rollout_table.clone()),
+                sessions: SessionStore::new(client.clone(), sessions_table.clone()),
                 client,
-                sessions,
                 rollout_table,
                 name,
                 is_json,
-                url: None,
-                data_dir: None,
-                config: Some(config),
+                url: record.as_ref().map(|record| record.url.clone()),
+                place: Place::Aws { config: Box::new(config), profile, record, sessions_table },
             });
         }
         let Some(up) = RunningUp::find(&data_dir)? else {
             bail!(
                 "no `stickshift up` runs with the data directory {}: start one, name another with --data-dir, or \
-                 name the home region on AWS with --region",
+                 name the site on AWS with --site or its home region with --region",
                 data_dir.display()
             );
         };
@@ -97,7 +135,7 @@ impl Site {
         let url = Some(up.cloudfront);
         let (client, rollout_table) = (dynamodb.client(), up.rollout_table);
         let pulses = PulseStore::new(client.clone(), rollout_table.clone());
-        Ok(Self { client, sessions, pulses, rollout_table, url, name, is_json, data_dir: Some(data_dir), config: None })
+        Ok(Self { client, sessions, pulses, rollout_table, url, name, is_json, place: Place::Up(data_dir) })
     }
 
     /// The plan in force. Errors: there is none, or the table cannot be used.
@@ -112,22 +150,53 @@ impl Site {
     pub(super) fn cookie(&self) -> Result<SessionCookie> {
         let mut cookie = SharedSettings::from_environment()?.cookie;
         #[cfg(feature = "embedded-dynamodb")]
-        if let (None, Some(data_dir)) = (&cookie.keys, &self.data_dir) {
+        if let (None, Place::Up(data_dir)) = (&cookie.keys, &self.place) {
             cookie.keys = DataDir::keys_in(data_dir);
         }
         Ok(cookie)
     }
 
-    /// The keys of passes. Errors: there are none.
-    pub(super) fn pass_keys(&self) -> Result<PassKeys> {
-        let keys = self.cookie()?.keys.context("a preview is signed: set STICKSHIFT_KEYS to the receipts' keys")?;
-        Ok(keys.passes().clone())
+    /// The keys of passes: the site's own, or made from the receipts' keys. Errors: there are none.
+    pub(super) async fn pass_keys(&self) -> Result<PassKeys> {
+        if let Some(keys) = self.cookie()?.keys {
+            return Ok(keys.passes().clone());
+        }
+        if let Place::Aws { config, record: Some(SiteRecord { pass_key: Some(name), .. }), .. } = &self.place {
+            let key = SecretString::from(read_parameter(config, name).await?);
+            return PassKeys::parse(key.expose_secret()).with_context(|| format!("the parameter {name} is no key"));
+        }
+        bail!("a preview is signed: name the site with --site, or set STICKSHIFT_KEYS to the receipts' keys")
+    }
+
+    /// The replica that an edge in a region asks first. Errors: there is no such region, or only one replica.
+    pub(super) async fn nearest_replica(&self, region: &str) -> Result<Replica> {
+        if !is_known_region(region) {
+            bail!("`{region}` is no region of AWS that this release knows, for example eu-central-1");
+        }
+        let Place::Aws { config, profile, record, sessions_table } = &self.place else {
+            bail!("`stickshift up` has one region: leave --from out");
+        };
+        let mut regions: Vec<String> = config.region().map(ToString::to_string).into_iter().collect();
+        match record {
+            Some(record) => regions.extend(record.replicas.iter().cloned()),
+            None => {
+                let table = self.client.describe_table().table_name(sessions_table).send().await;
+                let table = table.map_err(aws_sdk_dynamodb::Error::from).context("could not read the replicas")?.table;
+                let replicas = table.and_then(|table| table.replicas).unwrap_or_default();
+                regions.extend(replicas.into_iter().filter_map(|replica| replica.region_name));
+            }
+        }
+        nearest_first(region, &mut regions, String::as_str);
+        let nearest = regions.into_iter().next().context("the tables are in no region")?;
+        let client = DynamoDb::from_config(&aws_config(Some(nearest.clone()), profile.as_deref()).await).client();
+        let sessions = SessionStore::new(client.clone(), sessions_table.clone());
+        Ok(Replica { region: nearest, client, sessions })
     }
 
     /// Who asks, for the history: AWS's name of the caller, or the user of this machine.
     pub(super) async fn caller(&self) -> Result<String> {
         let is_aws = std::env::var_os("AWS_ENDPOINT_URL_DYNAMODB").is_none();
-        if let Some(config) = self.config.as_ref().filter(|_| is_aws) {
+        if let (Place::Aws { config, .. }, true) = (&self.place, is_aws) {
             let identity = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
             let identity = identity.map_err(aws_sdk_sts::Error::from).context("could not ask AWS who you are")?;
             return identity.arn.context("AWS does not say who you are");
@@ -135,4 +204,19 @@ impl Site {
         let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
         Ok(user.unwrap_or_else(|| "somebody on this machine".to_owned()))
     }
+}
+
+/// Reads the record of a site. Errors: there is none, or it cannot be read.
+async fn read_site(config: &aws_config::SdkConfig, site: &str) -> Result<SiteRecord> {
+    let name = site_parameter(site);
+    let text = read_parameter(config, &name).await?;
+    serde_json::from_str(&text).with_context(|| format!("the parameter {name} is not the record of a site"))
+}
+
+async fn read_parameter(config: &aws_config::SdkConfig, name: &str) -> Result<String> {
+    let call = aws_sdk_ssm::Client::new(config).get_parameter().name(name).with_decryption(true).send().await;
+    let region = config.region().map_or_else(String::new, ToString::to_string);
+    let parameter = call.map_err(aws_sdk_ssm::Error::from);
+    let parameter = parameter.with_context(|| format!("could not read the parameter {name} in {region}"))?.parameter;
+    parameter.and_then(|parameter| parameter.value).with_context(|| format!("the parameter {name} is empty"))
 }
