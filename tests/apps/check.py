@@ -1,4 +1,5 @@
-"""Puts apps that Stickshift did not make behind it, and checks that viewers and a browser notice nothing.
+"""Puts apps that Stickshift did not make behind it, and checks that viewers and a browser notice nothing. Then tries
+what else needs programs from elsewhere: a browser with previews, an emulator of AWS, wrong clocks.
 
 `.ci/apps` runs this with the packages of requirements.txt. Usage: check.py STICKSHIFT
 """
@@ -39,7 +40,7 @@ http {{
 
 
 def main():
-    for check in (http_server, nginx, express, websockets, browser, previews, site):
+    for check in (http_server, nginx, express, websockets, browser, previews, site, clocks):
         with contextlib.ExitStack() as running:
             folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
             folder.chmod(0o755)
@@ -268,6 +269,53 @@ def site(running, folder):
                              capture_output=True, text=True)
     assert missing.returncode == 1 and "the parameter /stickshift/shoe/site in eu-central-1" in missing.stderr, missing
     return "the tables, the address and the key of passes were found by the name of the site"
+
+
+def clocks(running, folder):
+    up = Up(running, folder, [free_port(), free_port()])
+    tables = {"STICKSHIFT_SESSIONS_TABLE": "Sessions.Clocks", "STICKSHIFT_ROLLOUT_TABLE": "Rollout.Clocks"}
+    times = {"STICKSHIFT_TOUCH_INTERVAL_SECONDS": "3", "STICKSHIFT_TRUST_WINDOW_SECONDS": "3"}
+    access = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1",
+              "AWS_ENDPOINT_URL_DYNAMODB": up.urls["DynamoDB"]}
+    environment = os.environ | tables | times | access | {"STICKSHIFT_KEYS": "0123456789abcdef" * 2}
+    faketime = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    edge_port, *ports = [free_port() for _ in range(3)]
+    origins = [part for version, port in enumerate(ports, 1) for part in ("--origin", f"{version}=localhost:{port}")]
+    edge = [STICKSHIFT, "edge", "--listen", f"127.0.0.1:{edge_port}", "--dynamodb", up.urls["DynamoDB"], *origins]
+    start(running, [*edge, "--weight", "2=50"], edge_port, env=environment)
+    for version, (port, offset) in enumerate(zip(ports, ("-60s", "+60s")), 1):
+        served = [STICKSHIFT, "serve", "--theme", APPS.parent.parent / f"themes/version{version}.toml"]
+        served += ["--listen", f"127.0.0.1:{port}", "--admin-listen", "127.0.0.1:0"]
+        # What the command `faketime` does. The command itself would not pass the signal to stop on.
+        wrong = {"LD_PRELOAD": str(faketime), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        start(running, served, port, env=environment | wrong)
+    told = lambda *arguments: rollout("--rollout-table", "Rollout.Clocks", "--sessions-table", "Sessions.Clocks",
+                                      *arguments, **access)
+
+    def version(viewer):
+        page = viewer.get("/").body.decode()
+        return re.search(r"This is application Version (\d)", page)[1]
+
+    viewers = [Viewer(f"http://127.0.0.1:{edge_port}") for _ in range(12)]
+    began = [version(viewer) for viewer in viewers]
+    assert set(began) == {"1", "2"}, began
+    for _ in range(12):
+        time.sleep(1)
+        assert [version(viewer) for viewer in viewers] == began, "a session changed its version"
+    status = json.loads(told("status", "--json"))
+    reports = status["last_five_minutes"]
+    assert [reports[version]["instances"] for version in "12"] == [1, 1], status
+    assert sum(reports[version]["drawn"] for version in "12") == 12, status
+    assert sum(status["live_sessions"][version]["sessions"] for version in "12") == 12, status
+    told("set-weight", "2=80")
+    told("abort", "2", "--evict")
+    time.sleep(11)
+    assert {version(viewer) for viewer in viewers} == {"1"}
+    told("promote", "2")
+    for _ in range(5):
+        time.sleep(1)
+        assert {version(viewer) for viewer in viewers} == {"1"}, "a session changed its version"
+    return "two versions whose clocks are two minutes apart kept 12 sessions, and an evict moved them once"
 
 
 def rollout(*arguments, **environment):
