@@ -99,7 +99,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         client: dynamodb.client(),
         table: shared.tables.rollout,
         interval: Duration::from_secs(shared.pulse_seconds),
-        lifetime_seconds: shared.cookie.timing.lifetime_seconds(),
+        timing: shared.cookie.timing,
         metrics: metrics.clone(),
     });
     let standing = heartbeat.standing();

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use stickshift_contract::{PlanRecord, Pulse, State, VersionCode};
-use stickshift_rollout::{
-    Confidence, Count, LiveOnVersion, Obstacle, VersionReport, WINDOW_SECONDS, interval, obstacles,
-};
+use aws_sdk_dynamodb::Client;
+use stickshift_contract::{PlanRecord, State, VersionCode};
+use stickshift_rollout::{Confidence, Count, Departing, Gone, Obstacle, VersionReport, WINDOW_SECONDS, interval};
 
 use crate::clock::unix_now;
+use crate::store::plans::read_plan_in_force;
 use crate::store::pulses::PulseStore;
 use crate::store::sessions::{Counts, SessionStore};
 
@@ -27,6 +27,8 @@ pub struct Status {
     pub live: Live,
     /// What the instances of each version in the plan report together.
     pub reports: BTreeMap<VersionCode, VersionReport>,
+    /// Pulses of each version that this release cannot read.
+    unreadable: BTreeMap<VersionCode, u64>,
 }
 
 /// The live sessions of each version.
@@ -34,25 +36,44 @@ pub struct Status {
 pub struct Live {
     counts: BTreeMap<Option<VersionCode>, Count>,
     last_ends: Counts,
+    /// Whether every session was counted.
+    pub is_exact: bool,
     /// Items read, live or not.
     pub items_read: u64,
-    /// What the count is based on, and what it cost.
+    /// Read units of DynamoDB.
+    pub read_units: f64,
+    /// What the count is based on, and what it cost, in words.
     pub about: String,
+}
+
+/// Waits with an operator until a version may be switched off.
+#[derive(Debug)]
+pub struct DrainWatch {
+    version: VersionCode,
+    gone: Gone,
+    /// The plan that all looks since then have seen.
+    revision: u64,
+    /// When the last session ends or ended, of all that were seen. TTL may delete it as soon as it is over.
+    last_end: u64,
+    /// See [`Departing::quiet_since`].
+    quiet_since: Option<BTreeMap<String, u64>>,
 }
 
 impl Status {
     /// Reads it. A table of sessions with more than `bound` items is estimated. Errors: a table cannot be used.
     pub async fn read(record: PlanRecord, sessions: &SessionStore, pulses: &PulseStore, bound: u64) -> Result<Self> {
-        let live = Live::count(sessions, bound).await?;
-        let mut reports = BTreeMap::new();
+        let live = Live::count(sessions, unix_now(), bound).await?;
+        let (mut reports, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
         for &version in record.plan.versions().keys() {
-            let (last, now) = (last_pulses(pulses, version).await?, unix_now());
+            let (last, now) = (pulses.last(version).await.context(PULSES)?, unix_now());
             // Clocks differ, and the report measures by the clocks of the instances.
             let (from, to) = (now.saturating_sub(2 * WINDOW_SECONDS), now + WINDOW_SECONDS);
             let minutes = pulses.minutes(version, from, to).await.context(PULSES)?;
-            reports.insert(version, VersionReport::new(&last, &minutes, record.plan.revision(), now));
+            let report = VersionReport::new(&last.pulses, &minutes.pulses, record.plan.revision(), now);
+            reports.insert(version, report);
+            unreadable.insert(version, last.unreadable);
         }
-        Ok(Self { record, live, reports })
+        Ok(Self { record, live, reports, unreadable })
     }
 
     /// The share of new sessions that arrived at a version under the plan in force, from 0 to 1, and where the true
@@ -81,9 +102,12 @@ impl Status {
                 )),
                 State::Withdrawn if count > 0 => warnings.push(format!(
                     "version {version} is withdrawn, and {count} sessions have not come back since: they move with \
-                     their next request"
+                     their next request, or end if they are under a pass"
                 )),
                 _ => {}
+            }
+            if let Some(count) = self.unreadable.get(&version).filter(|count| **count > 0) {
+                warnings.push(format!("{count} pulses of version {version} cannot be read: update this program"));
             }
             let Some(report) = self.reports.get(&version) else { continue };
             if report.instances == 0 && (count > 0 || planned.state == State::Live) {
@@ -103,8 +127,8 @@ impl Status {
             }
             warnings.extend(self.wrong_share(version));
         }
-        for (version, count) in self.live.on_others(plan) {
-            warnings.push(format!("{count} sessions are on version {version}, which is not in the plan"));
+        for (version, count) in self.live.by_version().filter(|(version, _)| !plan.versions().contains_key(version)) {
+            warnings.push(format!("{} sessions are on version {version}, which is not in the plan", count.sessions));
         }
         warnings
     }
@@ -125,22 +149,27 @@ impl Status {
 }
 
 impl Live {
-    /// Counts by a scan of the table of sessions, at most `bound` items exactly. Errors: the table cannot be used.
-    pub async fn count(sessions: &SessionStore, bound: u64) -> Result<Self> {
-        let live = sessions.count_live(unix_now(), bound).await.context("could not count the live sessions")?;
+    /// Counts those that end after `now` by a scan of the table of sessions, at most `bound` items exactly. Errors: the
+    /// table cannot be used.
+    pub async fn count(sessions: &SessionStore, now: u64, bound: u64) -> Result<Self> {
+        let live = sessions.count_live(now, bound).await.context("could not count the live sessions")?;
         let versions: BTreeSet<_> = live.counts.iter().flat_map(Counts::keys).copied().collect();
         let count = |version| {
             let counts: Vec<u64> =
                 live.counts.iter().map(|counts| counts.get(&version).copied().unwrap_or(0)).collect();
             (version, Count::estimated(&counts, live.parts))
         };
-        let how = match live.counts.len() as u64 {
-            read if read < live.parts => format!("estimated from {read} of {} parts of the table", live.parts),
-            _ => "counted".to_owned(),
+        let parts_read = live.counts.len() as u64;
+        let is_exact = parts_read >= live.parts;
+        let how = if is_exact {
+            "counted".to_owned()
+        } else {
+            format!("estimated from {parts_read} of {} parts of the table", live.parts)
         };
-        let about = format!("live sessions are {how}: {} items read, {} read units", live.items_read, live.read_units);
+        let (items_read, read_units) = (live.items_read, live.read_units);
+        let about = format!("live sessions are {how}: {items_read} items read, {read_units} read units");
         let counts = versions.into_iter().map(count).collect();
-        Ok(Self { counts, last_ends: live.last_ends, items_read: live.items_read, about })
+        Ok(Self { counts, last_ends: live.last_ends, is_exact, items_read, read_units, about })
     }
 
     /// The live sessions of a version.
@@ -152,34 +181,54 @@ impl Live {
     pub fn by_version(&self) -> impl Iterator<Item = (VersionCode, Count)> {
         self.counts.iter().filter_map(|(version, count)| Some(((*version)?, *count)))
     }
+}
 
-    /// The live sessions of versions that a plan does not have.
-    fn on_others(&self, plan: &stickshift_contract::Plan) -> impl Iterator<Item = (VersionCode, u64)> {
-        let others = self.by_version().filter(|(version, _)| !plan.versions().contains_key(version));
-        others.map(|(version, count)| (version, count.sessions))
+impl DrainWatch {
+    /// `gone`: instances that the operator knows to be switched off.
+    pub fn new(version: VersionCode, gone: Gone) -> Self {
+        Self { version, gone, revision: 0, last_end: 0, quiet_since: None }
     }
-}
 
-/// Everything that keeps a version from being drained, and how many items were read to know it.
-///
-/// Errors: a table cannot be used.
-pub async fn what_keeps(
-    record: &PlanRecord,
-    version: VersionCode,
-    sessions: &SessionStore,
-    pulses: &PulseStore,
-) -> Result<(Vec<Obstacle>, u64)> {
-    // Nothing less than every item says that there is no session.
-    let live = Live::count(sessions, u64::MAX).await?;
-    let last_end = live.last_ends.get(&Some(version)).copied().unwrap_or(0);
-    let on_version = LiveOnVersion { sessions: live.on(version).sessions, last_end };
-    let last = last_pulses(pulses, version).await?;
-    Ok((obstacles(record, version, on_version, &last, unix_now()), live.items_read))
-}
-
-/// The last pulse of each instance of a version. Errors: the table cannot be used.
-pub async fn last_pulses(pulses: &PulseStore, version: VersionCode) -> Result<Vec<Pulse>> {
-    pulses.last(version).await.context(PULSES)
+    /// Everything that keeps the version from being switched off now, and how many items were read to know it.
+    ///
+    /// Errors: a table cannot be used, or there is no plan.
+    pub async fn look(
+        &mut self,
+        client: &Client,
+        rollout_table: &str,
+        sessions: &SessionStore,
+        pulses: &PulseStore,
+    ) -> Result<(Vec<Obstacle>, u64)> {
+        // Nothing less than every item says that there is no session.
+        let live = Live::count(sessions, unix_now(), u64::MAX).await?;
+        self.last_end = live.last_ends.get(&Some(self.version)).copied().unwrap_or(0).max(self.last_end);
+        let last = pulses.last(self.version).await.context(PULSES)?;
+        // Read last: a plan that gave the version sessions meanwhile is seen.
+        let record = read_plan_in_force(client, rollout_table).await?.context("there is no plan any more")?;
+        if record.plan.revision() != self.revision {
+            (self.revision, self.quiet_since) = (record.plan.revision(), None);
+        }
+        let departing = Departing {
+            version: self.version,
+            sessions: live.on(self.version).sessions,
+            last_end: self.last_end,
+            last: &last.pulses,
+            unreadable: last.unreadable,
+            quiet_since: self.quiet_since.as_ref(),
+            gone: &self.gone,
+        };
+        let now = unix_now();
+        let obstacles = departing.obstacles(&record, now);
+        if departing.is_quiet(now) {
+            let sequences = self.quiet_since.get_or_insert_default();
+            for pulse in &last.pulses {
+                sequences.entry(pulse.instance.clone()).or_insert(pulse.sequence);
+            }
+        } else {
+            self.quiet_since = None;
+        }
+        Ok((obstacles, live.items_read))
+    }
 }
 
 const PULSES: &str = "could not read what the instances report";

@@ -39,7 +39,8 @@ impl Histogram {
     /// Adds to the count of a bucket.
     pub fn add(&mut self, bucket: u8, count: u64) {
         if count > 0 {
-            *self.counts.entry(bucket).or_default() += count;
+            let known = self.counts.entry(bucket).or_default();
+            *known = known.saturating_add(count);
         }
     }
 
@@ -62,7 +63,7 @@ impl Histogram {
 
     /// How many lengths of time were counted.
     pub fn count(&self) -> u64 {
-        self.counts.values().sum()
+        self.counts.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Whether nothing was counted.
@@ -73,10 +74,10 @@ impl Histogram {
     /// The upper edge of the bucket in which `percent` of all lengths of time end, at most 68 s. `None` if nothing
     /// was counted.
     pub fn percentile(&self, percent: u64) -> Option<Duration> {
-        let wanted = (self.count() * percent).div_ceil(100).max(1);
-        let mut seen = 0;
+        let wanted = (u128::from(self.count()) * u128::from(percent)).div_ceil(100).max(1);
+        let mut seen = 0u128;
         let bucket = self.counts.iter().find_map(|(&bucket, &count)| {
-            seen += count;
+            seen += u128::from(count);
             (seen >= wanted).then_some(bucket)
         })?;
         let last = (Self::BUCKETS - 2).try_into().unwrap_or(u8::MAX);

@@ -78,7 +78,7 @@ pub static PLAN_TTL: Interval = Interval {
     name: "plan_ttl_seconds",
     default: 5,
     minimum: 0,
-    maximum: 3600,
+    maximum: 30,
     within: None,
     about: "Age in seconds from which the edge reads the plan again. 0 reads it for every new session.",
 };

@@ -40,6 +40,8 @@ pub struct Pulse {
     /// How long a session lives after its last write, in seconds: see
     /// [`Timing::lifetime_seconds`](crate::Timing::lifetime_seconds).
     pub lifetime_seconds: u64,
+    /// How far clocks may differ, in seconds: see [`CLOCK_ALLOWANCE`](crate::CLOCK_ALLOWANCE).
+    pub clock_allowance_seconds: u64,
     /// The formats that the instance reads, as in [`FORMATS`](crate::FORMATS).
     pub formats: String,
     /// The formats that its edges said they read, and when each was last seen, in Unix seconds.
@@ -94,14 +96,19 @@ impl Pulse {
     /// How many revisions a pulse has at most. The highest ones stay.
     pub const REVISIONS: usize = 16;
 
+    /// A number of drawn sessions, under every revision.
+    pub fn sum_of(&self, number: fn(&Draws) -> u64) -> u64 {
+        self.revisions.values().fold(0, |sum, draws| sum.saturating_add(number(draws)))
+    }
+
     /// Requests of every reason.
     pub fn requests(&self) -> u64 {
-        self.requests.values().flatten().sum()
+        self.requests.values().flatten().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Requests that were answered with a 5xx status.
     pub fn server_errors(&self) -> u64 {
-        self.requests.values().map(|classes| classes[4]).sum()
+        self.requests.values().fold(0, |sum, classes| sum.saturating_add(classes[4]))
     }
 }
 

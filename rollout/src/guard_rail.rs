@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stickshift_contract::{PLAN_FORMAT, Plan, Pulse, VersionCode, Weight, format_read};
 
-use crate::report::is_alive;
+use crate::report::{edges_in_use, is_alive};
 
 /// Why a plan is dangerous. An operator may insist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,8 +36,8 @@ pub fn dangers(before: &Plan, after: &Plan, last: &BTreeMap<VersionCode, Vec<Pul
             dangers.push(Danger::NoInstance(*version));
         }
         for pulse in alive(version) {
-            let edges = pulse.edges.keys().map(|formats| ("an edge in front", formats));
-            for (who, formats) in edges.chain([("an instance", &pulse.formats)]) {
+            let edges = edges_in_use(pulse).map(|formats| ("an edge in front", formats));
+            for (who, formats) in edges.chain([("an instance", pulse.formats.as_str())]) {
                 let reads = format_read(formats, "plan").unwrap_or(1);
                 let danger = Danger::Unreadable { who, version: *version, reads };
                 if reads < PLAN_FORMAT && !dangers.contains(&danger) {

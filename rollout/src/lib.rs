@@ -11,7 +11,7 @@ mod refusal;
 mod report;
 
 pub use change::{Change, Leaving};
-pub use drained::{LiveOnVersion, Obstacle, PROPAGATION_SECONDS, obstacles};
+pub use drained::{Departing, Gone, Obstacle, PROPAGATION_SECONDS};
 pub use guard_rail::{Danger, dangers};
 pub use live::Count;
 pub use refusal::Refusal;

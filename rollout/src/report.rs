@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use stickshift_contract::{CLOCK_ALLOWANCE, Histogram, PULSE_SILENCE_SECONDS, Pulse};
+use stickshift_contract::{Histogram, PULSE_SILENCE_SECONDS, Pulse};
 
 /// How far a report looks back, in seconds.
 pub const WINDOW_SECONDS: u64 = 300;
@@ -51,7 +51,8 @@ pub struct VersionReport {
 /// Whether an instance lives: it has not said that it stopped, and its last pulse is young. Its clock and that of the
 /// reader may differ.
 pub fn is_alive(pulse: &Pulse, now: u64) -> bool {
-    !pulse.ended && pulse.written_at + PULSE_SILENCE_SECONDS + CLOCK_ALLOWANCE.default >= now
+    let silence = PULSE_SILENCE_SECONDS.saturating_add(pulse.clock_allowance_seconds);
+    !pulse.ended && pulse.written_at.saturating_add(silence) >= now
 }
 
 impl VersionReport {
@@ -71,13 +72,11 @@ impl VersionReport {
         let is_alive = is_alive(pulse, now);
         if is_alive {
             self.instances += 1;
-            self.open_connections += pulse.open_connections;
+            add(&mut self.open_connections, pulse.open_connections);
             self.formats.insert(pulse.formats.clone());
-            // One that has not been seen for long may be gone.
-            let seen = pulse.edges.iter().filter(|(_, seen)| *seen + WINDOW_SECONDS >= pulse.written_at);
-            self.edges.extend(seen.map(|(formats, _)| formats.clone()));
+            self.edges.extend(edges_in_use(pulse).map(str::to_owned));
         }
-        if pulse.written_at + WINDOW_SECONDS < now {
+        if pulse.written_at.saturating_add(WINDOW_SECONDS) < now {
             return;
         }
         self.crashed += u64::from(!is_alive && !pulse.ended);
@@ -92,20 +91,31 @@ impl VersionReport {
         let before = if pulse.started_at >= window_begin { &start } else { before.unwrap_or(pulse) };
         let since = |count: fn(&Pulse) -> u64| count(pulse).saturating_sub(count(before));
         let requests = since(Pulse::requests);
-        self.requests += requests;
-        self.server_errors += since(Pulse::server_errors);
-        self.misdirected += since(|pulse| pulse.misdirected);
-        self.failed_writes += since(|pulse| pulse.failed_writes);
+        add(&mut self.requests, requests);
+        add(&mut self.server_errors, since(Pulse::server_errors));
+        add(&mut self.misdirected, since(|pulse| pulse.misdirected));
+        add(&mut self.failed_writes, since(|pulse| pulse.failed_writes));
         self.latencies.add_all(&pulse.latencies.since(&before.latencies));
-        self.first_failed += since(|pulse| pulse.revisions.values().map(|draws| draws.first_failed).sum());
-        self.renewed += since(|pulse| pulse.revisions.values().map(|draws| draws.renewed).sum());
-        self.failed += since(|pulse| pulse.revisions.values().map(|draws| draws.failed).sum());
+        add(&mut self.first_failed, since(|pulse| pulse.sum_of(|draws| draws.first_failed)));
+        add(&mut self.renewed, since(|pulse| pulse.sum_of(|draws| draws.renewed)));
+        add(&mut self.failed, since(|pulse| pulse.sum_of(|draws| draws.failed)));
         let drawn = |pulse: &Pulse| pulse.revisions.get(&revision).map_or(0, |draws| draws.drawn);
-        self.drawn += drawn(pulse).saturating_sub(drawn(before));
+        add(&mut self.drawn, drawn(pulse).saturating_sub(drawn(before)));
         if is_alive {
             self.requests_per_second += per_second(requests, pulse.written_at.saturating_sub(before.written_at));
         }
     }
+}
+
+/// The formats of the edges that an instance has seen lately. One that it has not seen for long may be gone.
+pub(crate) fn edges_in_use(pulse: &Pulse) -> impl Iterator<Item = &str> {
+    let is_in_use = |seen: u64| seen.saturating_add(WINDOW_SECONDS) >= pulse.written_at;
+    pulse.edges.iter().filter(move |(_, seen)| is_in_use(**seen)).map(|(formats, _)| formats.as_str())
+}
+
+/// Numbers from a table may be anything.
+fn add(sum: &mut u64, number: u64) {
+    *sum = sum.saturating_add(number);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

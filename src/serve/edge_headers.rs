@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use stickshift_contract::{
-    EDGE_HEADER, FROM_HEADER, REVISION_HEADER, ROUTE_HEADER, Route, VERSION_HEADER, VersionCode,
+    EDGE_HEADER, FROM_HEADER, Plan, REVISION_HEADER, ROUTE_HEADER, Route, VERSION_HEADER, VersionCode,
 };
 
 /// What the edge says of a request. Without an edge, everything is `None`.
@@ -35,7 +35,7 @@ impl<'a> EdgeHeaders<'a> {
         Self {
             route: route.and_then(Route::parse),
             version: version.and_then(code),
-            revision: revision.and_then(|text| text.parse().ok()),
+            revision: revision.and_then(|text| text.parse().ok()).filter(|revision| *revision <= Plan::MAX_REVISION),
             from: from.and_then(code),
             formats,
         }

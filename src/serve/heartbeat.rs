@@ -11,7 +11,7 @@ use actix_web::rt::{self, task::JoinHandle};
 use actix_web::web::Data;
 use aws_sdk_dynamodb::Client;
 use log::Level;
-use stickshift_contract::{FORMATS, PULSE_FORMAT, Pulse, State, VersionCode};
+use stickshift_contract::{FORMATS, PULSE_FORMAT, Pulse, State, Timing, VersionCode};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -62,8 +62,8 @@ pub(super) struct HeartbeatConfig {
     /// The table of plans and pulses.
     pub(super) table: String,
     pub(super) interval: Duration,
-    /// How long a session lives after its last write.
-    pub(super) lifetime_seconds: u64,
+    /// How long sessions live, and how far clocks may differ.
+    pub(super) timing: Timing,
     pub(super) metrics: Data<Metrics>,
 }
 
@@ -75,7 +75,7 @@ struct Pulses {
     instance: String,
     started_at: u64,
     interval: Duration,
-    lifetime_seconds: u64,
+    timing: Timing,
     metrics: Data<Metrics>,
     sequence: AtomicU64,
 }
@@ -91,14 +91,14 @@ impl Standing {
 
 impl Heartbeat {
     pub(super) fn start(config: HeartbeatConfig) -> Self {
-        let HeartbeatConfig { version, client, table, interval, lifetime_seconds, metrics } = config;
+        let HeartbeatConfig { version, client, table, interval, timing, metrics } = config;
         let pulses = Arc::new(Pulses {
             store: PulseStore::new(client.clone(), table.clone()),
             version,
             instance: format!("{:016x}", rand::random::<u64>()),
             started_at: unix_now(),
             interval,
-            lifetime_seconds,
+            timing,
             metrics,
             sequence: AtomicU64::new(0),
         });
@@ -178,7 +178,8 @@ impl Pulses {
             written_at: unix_now(),
             ended,
             interval_seconds: self.interval.as_secs(),
-            lifetime_seconds: self.lifetime_seconds,
+            lifetime_seconds: self.timing.lifetime_seconds(),
+            clock_allowance_seconds: self.timing.clock_allowance_seconds,
             formats: FORMATS.to_owned(),
             ..Pulse::default()
         };

@@ -157,7 +157,7 @@ impl SessionLayer {
         let visit = Visit { claim, kind, route, chosen, revision, from };
         let step = self.rules.enter(&visit, now, &mut rand::rng());
         // An edge in use is seen here at least once in each touch interval of a session.
-        if let (Some(formats), Step::Write(_) | Step::Done(Session::New(_))) = (formats, &step) {
+        if let (Some(formats), Some(_), Step::Write(_) | Step::Done(Session::New(_))) = (formats, route, &step) {
             self.metrics.tally.note_edge(formats, now);
         }
         let session = match step {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
-use stickshift_contract::{Draws, Histogram, Placed, Placement, Pulse, Route};
+use stickshift_contract::{Draws, Histogram, Placed, Placement, Pulse, Route, format_read};
 
 use super::metrics::Metrics;
 
@@ -85,7 +85,8 @@ impl Tally {
         /// Nobody but an edge should say this, and nobody may fill the memory by it.
         const LONGEST: usize = 64;
         const MOST: usize = 4;
-        if formats.len() > LONGEST {
+        let is_plain = formats.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if formats.len() > LONGEST || !is_plain || format_read(formats, "plan").is_none() {
             return;
         }
         let mut edges = locked(&self.edges);

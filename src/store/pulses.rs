@@ -19,25 +19,23 @@ pub struct PulseStore {
     table: String,
 }
 
-/// What can go wrong with pulses.
-#[derive(Debug, thiserror::Error)]
-pub enum PulseStoreError {
-    /// A stored item is not a pulse that this release can read.
-    #[error("a pulse of version {version} cannot be read, so its instance is of another release: {cause}")]
-    Unreadable {
-        /// The version that the instance serves.
-        version: VersionCode,
-        /// Why it cannot be read.
-        cause: serde_dynamo::Error,
-    },
-    /// DynamoDB did not answer, or refused.
-    #[error("could not use the table of plans: {}", causes(.0.as_ref()))]
-    Store(Box<aws_sdk_dynamodb::Error>),
+/// Pulses as they were read.
+#[derive(Debug, Default)]
+pub struct StoredPulses {
+    /// Those that this release can read.
+    pub pulses: Vec<Pulse>,
+    /// How many it cannot read: their instances are of another release.
+    pub unreadable: u64,
 }
 
+/// DynamoDB did not answer, or refused.
+#[derive(Debug, thiserror::Error)]
+#[error("could not use the table of plans: {}", causes(.0.as_ref()))]
+pub struct PulseStoreError(Box<aws_sdk_dynamodb::Error>);
+
 impl PulseStoreError {
-    fn store(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
-        Self::Store(Box::new(cause.into()))
+    fn new(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
+        Self(Box::new(cause.into()))
     }
 }
 
@@ -48,13 +46,13 @@ impl PulseStore {
     }
 
     /// Writes an instance's pulse over its last one. One that comes late changes nothing. Errors:
-    /// [`PulseStoreError::Store`].
+    /// [`PulseStoreError`].
     pub async fn write(&self, version: VersionCode, pulse: &Pulse) -> Result<(), PulseStoreError> {
         let expiration = pulse.written_at + PULSE_LIFETIME_SECONDS;
         self.put(pulse_partition(version), pulse.instance.clone(), pulse, expiration).await
     }
 
-    /// Writes an instance's pulse of this minute. Errors: [`PulseStoreError::Store`].
+    /// Writes an instance's pulse of this minute. Errors: [`PulseStoreError`].
     pub async fn write_minute(&self, version: VersionCode, pulse: &Pulse) -> Result<(), PulseStoreError> {
         let expiration = pulse.written_at + MINUTE_LIFETIME_SECONDS;
         self.put(minute_partition(version), minute_key(pulse.written_at, &pulse.instance), pulse, expiration).await
@@ -83,49 +81,49 @@ impl PulseStore {
             Ok(_) => Ok(()),
             // The SDK's own second attempt, or a later pulse, was faster.
             Err(SdkError::ServiceError(cause)) if cause.err().is_conditional_check_failed_exception() => Ok(()),
-            Err(cause) => Err(PulseStoreError::store(cause)),
+            Err(cause) => Err(PulseStoreError::new(cause)),
         }
     }
 
     /// The last pulse of every instance of a version, for seven days. Errors: [`PulseStoreError`].
-    pub async fn last(&self, version: VersionCode) -> Result<Vec<Pulse>, PulseStoreError> {
-        self.query(version, pulse_partition(version), "", "~").await
+    pub async fn last(&self, version: VersionCode) -> Result<StoredPulses, PulseStoreError> {
+        self.query("#pk = :pk", &[(":pk", pulse_partition(version))]).await
     }
 
     /// The pulses of each minute between two times in Unix seconds, the earlier ones first. Errors:
     /// [`PulseStoreError`].
-    pub async fn minutes(&self, version: VersionCode, from: u64, to: u64) -> Result<Vec<Pulse>, PulseStoreError> {
-        self.query(version, minute_partition(version), &minute_key(from, ""), &minute_key(to, "~")).await
+    pub async fn minutes(&self, version: VersionCode, from: u64, to: u64) -> Result<StoredPulses, PulseStoreError> {
+        // No instance's name has a `~`.
+        let (partition, low, high) = (minute_partition(version), minute_key(from, ""), minute_key(to, "~"));
+        self.query("#pk = :pk AND #sk BETWEEN :low AND :high", &[(":pk", partition), (":low", low), (":high", high)])
+            .await
     }
 
-    /// `low` and `high`: bounds of the range key. No instance's name has a `~`.
-    async fn query(
-        &self,
-        version: VersionCode,
-        partition: String,
-        low: &str,
-        high: &str,
-    ) -> Result<Vec<Pulse>, PulseStoreError> {
+    /// `condition` names both keys as `#pk` and `#sk`.
+    async fn query(&self, condition: &str, values: &[(&str, String)]) -> Result<StoredPulses, PulseStoreError> {
+        let names = [("#pk", ROLLOUT_SCHEMA.hash_key), ("#sk", range_key())];
+        let names = names.into_iter().filter(|(name, _)| condition.contains(name));
+        let value = |(name, value): &(&str, String)| ((*name).to_owned(), AttributeValue::S(value.clone()));
         let mut pages = self
             .client
             .query()
             .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND #sk BETWEEN :low AND :high")
-            .expression_attribute_names("#pk", ROLLOUT_SCHEMA.hash_key)
-            .expression_attribute_names("#sk", range_key())
-            .expression_attribute_values(":pk", AttributeValue::S(partition))
-            .expression_attribute_values(":low", AttributeValue::S(low.to_owned()))
-            .expression_attribute_values(":high", AttributeValue::S(high.to_owned()))
+            .key_condition_expression(condition)
+            .set_expression_attribute_names(Some(names.map(|(name, key)| (name.to_owned(), key.to_owned())).collect()))
+            .set_expression_attribute_values(Some(values.iter().map(value).collect()))
             .consistent_read(true)
             .into_paginator()
             .items()
             .send();
-        let mut pulses = Vec::new();
+        let mut stored = StoredPulses::default();
         while let Some(item) = pages.next().await {
-            let item = item.map_err(PulseStoreError::store)?;
-            pulses.push(serde_dynamo::from_item(item).map_err(|cause| PulseStoreError::Unreadable { version, cause })?);
+            let item = item.map_err(PulseStoreError::new)?;
+            match serde_dynamo::from_item(item) {
+                Ok(pulse) => stored.pulses.push(pulse),
+                Err(_) => stored.unreadable += 1,
+            }
         }
-        Ok(pulses)
+        Ok(stored)
     }
 }
 

@@ -215,7 +215,7 @@ async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the
     }
 
     // With a plan that is known, a panic comes at once, else from the runtime.
-    for (node, plan_ttl_seconds) in NODES.into_iter().zip([0, 3600]) {
+    for (node, plan_ttl_seconds) in NODES.into_iter().zip([0, 30]) {
         let mut config = good.clone();
         config["plan_ttl_seconds"] = json!(plan_ttl_seconds);
         let folder = unzip(&config);
@@ -287,7 +287,7 @@ async fn memory_is_flat_over_a_hundred_thousand_events() {
     let (dynamodb, client) = dynamodb().await;
     put_as_plan(&client, Golden::load().plan).await;
     let mut config = config(&[dynamodb.endpoint()]);
-    config["plan_ttl_seconds"] = json!(3600);
+    config["plan_ttl_seconds"] = json!(30);
     // The test's start must be young to its end, however slow the machine is.
     config["session_seconds"] = json!(86_400);
     config["trust_window_seconds"] = json!(40_000);

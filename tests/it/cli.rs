@@ -18,7 +18,12 @@ fn stickshift(arguments: &[&str]) -> Command {
 }
 
 pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = stickshift(arguments).output().expect("it runs");
+    run_with(arguments, &[])
+}
+
+pub(crate) fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+    let output = stickshift(arguments).envs(variables.iter().copied()).output().expect("it runs");
+    let Output { status, stdout, stderr } = output;
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (status.code().expect("an exit code"), text(stdout), text(stderr))
 }
@@ -69,6 +74,11 @@ impl Up {
 
     pub(crate) fn data_dir(&self) -> &std::path::Path {
         self._data_dir.path()
+    }
+
+    /// Stops all of it for a while, its DynamoDB included, as if the network were gone.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        signal(if is_frozen { "STOP" } else { "CONT" }, self.child.id());
     }
 
     /// Ctrl-C, and a clean end.

@@ -245,5 +245,5 @@ async fn with_no_up_and_no_aws_it_says_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, output, error) = run(&["rollout", "--data-dir", folder.path().to_str().expect("text"), "status"]);
     assert_eq!((code, output.as_str()), (1, ""));
-    assert!(error.contains("start one, name another with --data-dir, or name the home region on AWS"), "{error}");
+    assert!(error.contains("start one, name another with --data-dir, or name the site on AWS with --site"), "{error}");
 }

@@ -50,7 +50,7 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
         ("SESSION_SECONDS = -600", "SESSION_SECONDS in theme.toml"),
         (
             "PLAN_TTL_SECONDS = 3601",
-            "PLAN_TTL_SECONDS in theme.toml: 3601 is out of range: plan_ttl_seconds takes 0 to 3600",
+            "PLAN_TTL_SECONDS in theme.toml: 3601 is out of range: plan_ttl_seconds takes 0 to 30",
         ),
         (
             "SESION_SECONDS = 600",

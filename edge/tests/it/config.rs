@@ -104,7 +104,7 @@ fn a_wrong_value_is_named_with_its_path() {
         (
             "\"format\": 1",
             "\"format\": 1, \"plan_ttl_seconds\": 4000",
-            "plan_ttl_seconds: 4000 is out of range: plan_ttl_seconds takes 0 to 3600",
+            "plan_ttl_seconds: 4000 is out of range: plan_ttl_seconds takes 0 to 30",
         ),
         (
             "\"format\": 1",

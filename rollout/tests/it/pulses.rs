@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stickshift_contract::{Draws, PLAN_FORMAT, PlanRecord, Pulse};
 use stickshift_rollout::{
-    Change, Confidence, Danger, Leaving, LiveOnVersion, Obstacle, VersionReport, dangers, interval, obstacles,
+    Change, Confidence, Danger, Departing, Gone, Leaving, Obstacle, VersionReport, dangers, interval,
 };
 
 use crate::{NOW, code, plan};
@@ -17,6 +17,7 @@ fn pulse(instance: &str, written_at: u64, requests: u64) -> Pulse {
         written_at,
         interval_seconds: 10,
         lifetime_seconds: 720,
+        clock_allowance_seconds: 60,
         formats: "receipt=1, plan=1".to_owned(),
         requests: BTreeMap::from([("receipt".to_owned(), [0, requests, 0, 0, requests / 10])]),
         ..Pulse::default()
@@ -74,53 +75,131 @@ fn draining() -> PlanRecord {
     PlanRecord { plan, changed_at: NOW - 300, changed_by: "somebody".to_owned(), why: String::new() }
 }
 
+/// What keeps a version from being drained whose instance `a` has written two pulses since no session was left.
+fn keeps(record: &PlanRecord, version: &str, last: &[Pulse], change: impl FnOnce(&mut Departing<'_>)) -> Vec<Obstacle> {
+    let (gone, quiet) = (Gone::default(), BTreeMap::from([("a".to_owned(), 10)]));
+    let mut departing = Departing {
+        version: code(version),
+        sessions: 0,
+        last_end: 0,
+        last,
+        unreadable: 0,
+        quiet_since: Some(&quiet),
+        gone: &gone,
+    };
+    change(&mut departing);
+    departing.obstacles(record, NOW)
+}
+
+fn quiet() -> Pulse {
+    Pulse { sequence: 12, ..pulse("a", NOW - 5, 10) }
+}
+
 #[test]
 fn a_version_is_drained_when_nothing_keeps_it() {
     let record = draining();
-    let quiet = pulse("a", NOW - 5, 10);
-    let nobody = LiveOnVersion::default();
-    let keeps = |live, last: &[Pulse]| obstacles(&record, code("2"), live, last, NOW);
-    assert_eq!(keeps(nobody, std::slice::from_ref(&quiet)), []);
+    let keeps = |last: &[Pulse]| keeps(&record, "2", last, |_| ());
+    assert_eq!(keeps(&[quiet()]), []);
     let ended_long_ago = Pulse { ended: true, ..pulse("b", NOW - 86_400, 10) };
-    assert_eq!(keeps(nobody, &[ended_long_ago]), [], "it is switched off already");
-
-    let live = LiveOnVersion { sessions: 3, last_end: NOW + 500 };
+    assert_eq!(keeps(std::slice::from_ref(&ended_long_ago)), [], "it is switched off already");
+    assert_eq!(keeps(&[]), [Obstacle::NoReport]);
+    for (last_end, until) in [(NOW - 60, None), (NOW - 59, Some(NOW + 1))] {
+        let ended = self::keeps(&record, "2", &[quiet()], |departing| departing.last_end = last_end);
+        assert_eq!(ended, until.map(|until| Obstacle::JustEnded { until }).into_iter().collect::<Vec<_>>());
+    }
+    let open = Pulse { open_connections: 2, ..quiet() };
+    assert_eq!(keeps(&[open.clone(), open]), [Obstacle::OpenConnections { count: 4 }]);
+    let with_sessions = |departing: &mut Departing<'_>| (departing.sessions, departing.last_end) = (3, NOW + 500);
     assert_eq!(
-        keeps(live, std::slice::from_ref(&quiet)),
+        self::keeps(&record, "2", &[quiet()], with_sessions),
         [Obstacle::LiveSessions { sessions: 3, last_end: NOW + 500 }]
     );
-    let open = Pulse { open_connections: 2, ..quiet.clone() };
-    assert_eq!(keeps(nobody, &[open.clone(), open]), [Obstacle::OpenConnections { count: 4 }]);
-    assert_eq!(keeps(nobody, &[]), [Obstacle::NoReport]);
-
+    assert_eq!(
+        self::keeps(&record, "2", &[quiet()], |departing| departing.unreadable = 2),
+        [Obstacle::UnreadablePulses { count: 2 }]
+    );
     let instance = || "a".to_owned();
-    for (failed_at, keeps_until) in [(NOW - 780, None), (NOW - 779, Some(NOW + 1)), (NOW, Some(NOW + 780))] {
-        let failed = Pulse { last_failed_write: Some(failed_at), ..quiet.clone() };
-        let expected = keeps_until.map(|until| Obstacle::FailedWrite { instance: instance(), until });
-        assert_eq!(keeps(nobody, &[failed]), expected.into_iter().collect::<Vec<_>>());
+    for (failed_at, until) in [(NOW - 780, None), (NOW - 779, Some(NOW + 1)), (NOW, Some(NOW + 780))] {
+        let failed = Pulse { last_failed_write: Some(failed_at), ..quiet() };
+        let expected = until.map(|until| Obstacle::FailedWrite { instance: instance(), until });
+        assert_eq!(keeps(&[failed]), expected.into_iter().collect::<Vec<_>>());
+        let ended = Pulse { last_failed_write: Some(failed_at), ended: true, ..quiet() };
+        assert_eq!(keeps(&[ended]).len(), usize::from(until.is_some()), "its viewers' cookies outlive it");
     }
-    // One that said nothing before it fell silent may have failed to write until the next pulse was due.
-    let crashed = pulse("a", NOW - 100, 10);
-    assert_eq!(keeps(nobody, &[crashed]), [Obstacle::Crashed { instance: instance(), until: NOW + 690 }]);
-    assert_eq!(keeps(nobody, &[pulse("a", NOW - 790, 10)]), []);
+}
+
+#[test]
+fn an_instance_that_says_nothing_may_still_serve() {
+    let record = draining();
+    let silent = |last_pulse| Obstacle::Silent { instance: "a".to_owned(), last_pulse };
+    // Cut off from the table for hours, it serves sessions by their cookies.
+    let cut_off = Pulse { sequence: 11, ..pulse("a", NOW - 7_200, 10) };
+    let last = std::slice::from_ref(&cut_off);
+    assert_eq!(keeps(&record, "2", last, |_| ()), [silent(NOW - 7_200)]);
+    let first_look = |departing: &mut Departing<'_>| departing.quiet_since = None;
+    assert_eq!(keeps(&record, "2", &[quiet()], first_look), [silent(NOW - 5)]);
+    let new = Pulse { instance: "new".to_owned(), ..quiet() };
+    assert_eq!(keeps(&record, "2", &[new], |_| ()).len(), 1, "an instance that has just come");
+
+    // An operator knows better. What it did after its last pulse is not known until its sessions are over.
+    for gone in [Gone { all: true, ..Gone::default() }, Gone { instances: ["a".to_owned()].into(), all: false }] {
+        let say = |last: &[Pulse]| {
+            let mut obstacles = Vec::new();
+            let gone = gone.clone();
+            obstacles.extend(keeps_with(&record, last, &gone));
+            obstacles
+        };
+        assert_eq!(say(last), []);
+        let crashed = Pulse { open_connections: 3, ..pulse("a", NOW - 100, 10) };
+        assert_eq!(say(&[crashed]), [Obstacle::FailedWrite { instance: "a".to_owned(), until: NOW + 690 }]);
+        assert_eq!(say(&[]).is_empty(), gone.all);
+    }
+}
+
+fn keeps_with(record: &PlanRecord, last: &[Pulse], gone: &Gone) -> Vec<Obstacle> {
+    let departing =
+        Departing { version: code("2"), sessions: 0, last_end: 0, last, unreadable: 0, quiet_since: None, gone };
+    departing.obstacles(record, NOW)
 }
 
 #[test]
 fn a_version_is_not_drained_while_it_may_get_sessions() {
-    let quiet = [pulse("a", NOW - 5, 10)];
-    let keeps = |record: &PlanRecord, version: &str, now| {
-        obstacles(record, code(version), LiveOnVersion::default(), &quiet, now)
-    };
-    let record = draining();
-    assert_eq!(keeps(&record, "1", NOW), [Obstacle::Stable]);
-    let young = PlanRecord { changed_at: NOW - 59, ..draining() };
-    assert_eq!(keeps(&young, "2", NOW), [Obstacle::JustChanged { until: NOW + 1 }]);
-    let just = PlanRecord { changed_at: NOW - 60, ..draining() };
-    assert_eq!(keeps(&just, "2", NOW), [Obstacle::OldPulse { instance: "a".to_owned() }]);
+    let keeps = |record: &PlanRecord, version: &str| keeps(record, version, &[quiet()], |_| ());
+    assert_eq!(keeps(&draining(), "1"), [Obstacle::Stable]);
+    let young = PlanRecord { changed_at: NOW - 119, ..draining() };
+    assert_eq!(keeps(&young, "2"), [Obstacle::JustChanged { until: NOW + 1 }]);
     let live = PlanRecord { plan: plan(), ..draining() };
-    assert_eq!(keeps(&live, "2", NOW), [Obstacle::NewSessions]);
+    assert_eq!(keeps(&live, "2"), [Obstacle::NewSessions]);
     let gone = Change::Remove(code("2")).apply(&plan(), 7, NOW).expect("a plan");
-    assert_eq!(keeps(&PlanRecord { plan: gone, ..draining() }, "2", NOW), [], "it is not in the plan any more");
+    assert_eq!(keeps(&PlanRecord { plan: gone, ..draining() }, "2"), [], "it is not in the plan any more");
+}
+
+#[test]
+fn numbers_that_nobody_can_have_counted_break_nothing() {
+    let most = u64::MAX;
+    let draws = Draws { drawn: most, first_failed: most, renewed: most, failed: most, ..Draws::default() };
+    let hostile = Pulse {
+        written_at: most,
+        started_at: most,
+        interval_seconds: most,
+        lifetime_seconds: most,
+        clock_allowance_seconds: most,
+        sequence: most,
+        open_connections: most,
+        misdirected: most,
+        failed_writes: most,
+        last_failed_write: Some(most),
+        edges: BTreeMap::from([("plan=1".to_owned(), most)]),
+        requests: BTreeMap::from([("roll".to_owned(), [most; 5]), ("record".to_owned(), [most; 5])]),
+        revisions: BTreeMap::from([(7, draws.clone()), (most, draws)]),
+        ..pulse("a", NOW, 1)
+    };
+    let last = [hostile.clone(), Pulse { written_at: 0, started_at: 0, ..hostile.clone() }, hostile];
+    let report = VersionReport::new(&last, &last, 7, NOW);
+    assert_eq!((report.open_connections, report.drawn), (most, most));
+    assert!(!keeps(&draining(), "2", &last, |_| ()).is_empty());
+    let all = BTreeMap::from([(code("1"), last.to_vec())]);
+    assert!(dangers(&plan(), &plan(), &all, NOW).is_empty());
 }
 
 #[test]
@@ -138,7 +217,10 @@ fn more_new_sessions_need_a_living_instance_and_edges_that_read_the_plan() {
     assert_eq!(dangers(&before, &more, &BTreeMap::from([living("1"), ended]), NOW), [Danger::NoInstance(code("2"))]);
 
     let old = Pulse {
-        edges: BTreeMap::from([("receipt=1, plan=0".to_owned(), NOW)]),
+        edges: BTreeMap::from([
+            ("receipt=1, plan=0".to_owned(), NOW - 300),
+            ("receipt=1, plan=00".to_owned(), NOW - 306),
+        ]),
         formats: format!("receipt=1, plan={PLAN_FORMAT}"),
         ..pulse("a", NOW - 5, 10)
     };

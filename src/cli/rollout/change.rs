@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 use stickshift::clock::unix_now;
-use stickshift::status::{Live, last_pulses};
+use stickshift::status::Live;
 use stickshift::store::plans::{PlanStoreError, highest_revision, read_revision, write_plan};
 use stickshift_contract::{Domain, Origin, Plan, PlanRecord, Port, Protocol, VersionCode, Weight};
-use stickshift_rollout::{Change, Danger, Leaving, dangers};
+use stickshift_rollout::{Change, Danger, Leaving, Refusal, dangers};
 
 use super::site::Site;
-use super::wait::{Deadline, until_drained};
+use super::wait::{Deadline, gone, until_drained};
 use super::words;
 use crate::cli::arguments::parse_weight;
 
@@ -20,7 +20,7 @@ use crate::cli::arguments::parse_weight;
 #[derive(Debug, Args)]
 pub(super) struct PlanChange {
     /// Why, for the history
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = parse_reason)]
     reason: String,
     /// Show what the plan would be, and change nothing
     #[arg(long)]
@@ -75,6 +75,9 @@ pub(super) struct Drain {
     /// How long to wait, for example 2h; then the exit status is 4
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "wait")]
     timeout: Option<u64>,
+    /// An instance that stopped without saying so and that you know to be switched off; `all` for every one
+    #[arg(long, value_name = "INSTANCE", requires = "wait")]
+    gone: Vec<String>,
     #[command(flatten)]
     change: PlanChange,
 }
@@ -141,8 +144,16 @@ impl Version {
 
 impl Drain {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
+        if self.wait {
+            words::note_waiting();
+        }
         let until = self.until.map(|seconds| unix_now() + seconds);
-        self.change.make(site, &Change::Drain { version: self.version, until }).await?;
+        let drained = self.change.make(site, &Change::Drain { version: self.version, until }).await;
+        match drained {
+            // Somebody waits for a drain that goes on.
+            Err(cause) if self.wait && cause.downcast_ref() == Some(&Refusal::NothingChanges) => {}
+            drained => drained?,
+        }
         if until.is_none() && !site.is_json {
             words::show(&format!(
                 "The drain has no end: a session that stays active can hold version {} for ever. Set one with --until.",
@@ -151,7 +162,7 @@ impl Drain {
         }
         if self.wait {
             let deadline = Deadline::after(self.timeout);
-            until_drained(site, Some(self.version), &deadline).await?;
+            until_drained(site, Some(self.version), &gone(self.gone), &deadline).await?;
         }
         Ok(())
     }
@@ -168,7 +179,7 @@ impl Remove {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         if !self.change.force {
             // Nothing less than every item says that there is none.
-            let count = Live::count(&site.sessions, u64::MAX).await?.on(self.version).sessions;
+            let count = Live::count(&site.sessions, unix_now(), u64::MAX).await?.on(self.version).sessions;
             if count > 0 {
                 bail!(
                     "{count} sessions are on version {}: drain it first, or move them now with `remove {} --force`",
@@ -218,7 +229,7 @@ impl PlanChange {
         let highest = highest.with_context(|| format!("could not read the history from {}", site.name))?;
         let after = change.apply(&before, highest.unwrap_or(0).max(known), unix_now())?;
         if !self.force {
-            refuse_dangers(site, &before, &after).await?;
+            refuse_dangers(site, change, &before, &after).await?;
         }
         if !self.dry_run {
             let (changed_at, changed_by) = (unix_now(), site.caller().await?);
@@ -228,9 +239,11 @@ impl PlanChange {
                     let PlanRecord { plan, changed_at, changed_by, why } = site.plan_in_force().await?;
                     bail!(
                         "somebody else was faster, so nothing was changed: revision {} of {} \
-                         is by {changed_by}: {why}\n{}",
+                         is by {}: {}\n{}",
                         plan.revision(),
                         words::time(changed_at),
+                        words::plain(&changed_by),
+                        words::plain(&why),
                         compared(&before, &plan).trim_end()
                     );
                 }
@@ -251,12 +264,25 @@ impl PlanChange {
 }
 
 /// Errors: the plan is dangerous.
-async fn refuse_dangers(site: &Site, before: &Plan, after: &Plan) -> Result<()> {
+async fn refuse_dangers(site: &Site, change: &Change, before: &Plan, after: &Plan) -> Result<()> {
+    // An emergency must not wait for what instances and edges say of themselves.
+    let is_emergency = matches!(change, Change::Abort { .. } | Change::Restore);
     let mut last = BTreeMap::new();
     for &version in after.versions().keys() {
-        last.insert(version, last_pulses(&site.pulses, version).await?);
+        match site.pulses.last(version).await {
+            Ok(stored) => drop(last.insert(version, stored.pulses)),
+            Err(cause) if is_emergency => {
+                log::warn!("whether instances are alive is not known: {cause}");
+                return Ok(());
+            }
+            Err(cause) => return Err(cause).context("could not read what the instances report"),
+        }
     }
-    let dangers: Vec<String> = dangers(before, after, &last, unix_now()).iter().map(Danger::to_string).collect();
+    let dangers = dangers(before, after, &last, unix_now()).into_iter();
+    let dangers: Vec<String> = dangers
+        .filter(|danger| !is_emergency || matches!(danger, Danger::NoInstance(_)))
+        .map(|danger| danger.to_string())
+        .collect();
     if !dangers.is_empty() {
         bail!("{}; nothing was changed, and --force changes it all the same", dangers.join("; "));
     }
@@ -271,6 +297,13 @@ fn compared(before: &Plan, after: &Plan) -> String {
         rows.push(vec![version.to_string(), words::version(before, version), words::version(after, version)]);
     }
     words::table(&rows)
+}
+
+fn parse_reason(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("a reason is one line of text, without control characters".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// Reads `http://HOST:PORT` or `https://HOST`.

@@ -30,8 +30,8 @@ impl History {
             rows.push(vec![
                 plan.revision().to_string(),
                 words::time(*changed_at),
-                changed_by.clone(),
-                why.clone(),
+                words::plain(changed_by),
+                words::plain(why),
                 versions.collect::<Vec<_>>().join("; "),
             ]);
         }

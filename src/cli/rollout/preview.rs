@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 use stickshift::clock::unix_now;
-use stickshift_contract::{Link, PASS_HEADER, PASS_PARAMETER, Pass, VersionCode};
+use stickshift_contract::{ASSET_PREFIX, Link, PASS_HEADER, PASS_PARAMETER, Pass, VersionCode};
 
 use super::change::parse_time;
 use super::site::Site;
@@ -22,7 +22,7 @@ pub(super) struct Preview {
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = parse_path)]
     path: String,
     /// The address of the site on AWS, for example https://www.example.com
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
     url: Option<String>,
     /// Print the link that ends a preview before its time
     #[arg(long)]
@@ -90,11 +90,20 @@ fn parse_pass_time(text: &str) -> Result<u64, String> {
     Ok(seconds)
 }
 
+fn parse_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    match host.map(|host| host.trim_end_matches('/')) {
+        Some(host) if !host.is_empty() && host.bytes().all(is_part) => Ok(text.to_owned()),
+        _ => Err(format!("`{text}`: expected the address of a site, for example https://www.example.com")),
+    }
+}
+
+/// An asset is never a link, and of two links nobody knows which one is meant.
 fn parse_path(text: &str) -> Result<String, String> {
-    if text.starts_with('/')
-        && !text.starts_with("//")
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
-    {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let is_page = !text.starts_with(ASSET_PREFIX) && !text.contains(PASS_PARAMETER);
+    if is_plain && is_page && text.starts_with('/') && !text.starts_with("//") {
         return Ok(text.to_owned());
     }
     Err(format!("`{text}`: expected the path of a page, for example /shop"))

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::words;
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_dynamodb::Client;
 use clap::Args;
@@ -202,7 +203,7 @@ impl Site {
             return identity.arn.context("AWS does not say who you are");
         }
         let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-        Ok(user.unwrap_or_else(|| "somebody on this machine".to_owned()))
+        Ok(user.map_or_else(|| "somebody on this machine".to_owned(), |user| words::plain(&user)))
     }
 }
 

@@ -12,7 +12,7 @@ use stickshift_rollout::{Count, VersionReport};
 
 use super::change::parse_time;
 use super::site::Site;
-use super::wait::{Deadline, until_drained};
+use super::wait::{Deadline, gone, until_drained};
 use super::words::{self, WARNING};
 
 /// How often a watched status is read.
@@ -32,6 +32,9 @@ pub(super) struct StatusArguments {
     /// How long to wait, for example 30m; then the exit status is 4
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "until")]
     timeout: Option<u64>,
+    /// An instance that stopped without saying so and that you know to be switched off; `all` for every one
+    #[arg(long, value_name = "INSTANCE", requires = "until")]
+    gone: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,7 +47,7 @@ impl StatusArguments {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         let deadline = Deadline::after(self.timeout);
         match self.until {
-            Some(Until::Drained) => return until_drained(site, None, &deadline).await,
+            Some(Until::Drained) => return until_drained(site, None, &gone(self.gone), &deadline).await,
             Some(Until::Changed) => return self.until_changed(site, &deadline).await,
             None => {}
         }
@@ -57,7 +60,7 @@ impl StatusArguments {
                     // A failure stands between this text and the one before.
                     let before = printed.as_ref().filter(|_| is_in_place && !site.is_json && !has_failed);
                     match before {
-                        Some(before) => words::show_in_place(&text, before.lines().count())?,
+                        Some(before) => words::show_in_place(&text, before)?,
                         None => words::show(&text)?,
                     }
                     (printed, has_failed) = (Some(text), false);
@@ -81,6 +84,7 @@ impl StatusArguments {
 
     /// Shows the status once the plan is another one.
     async fn until_changed(&self, site: &Site, deadline: &Deadline) -> Result<()> {
+        words::note_waiting();
         let revision = site.plan_in_force().await?.plan.revision();
         loop {
             deadline.sleep(ROUND, || format!("the plan is still revision {revision}")).await?;
@@ -115,20 +119,34 @@ fn in_words(count: Count) -> String {
 fn as_text(status: &Status, site: &Site) -> String {
     let PlanRecord { plan, changed_at, changed_by, why } = &status.record;
     let since = words::time(*changed_at);
-    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    let why = if why.is_empty() { String::new() } else { format!(": {}", words::plain(why)) };
+    let changed_by = words::plain(changed_by);
     let mut text = format!("{}\nrevision {} since {since}, by {changed_by}{why}\n\n", site.name, plan.revision());
-    let mut rows: Vec<Vec<String>> = ROWS.iter().map(|row| vec![(*row).to_owned()]).collect();
-    for &version in plan.versions().keys() {
-        for (row, cell) in rows.iter_mut().zip(column(status, version)) {
-            row.push(cell);
-        }
+    let versions: Vec<VersionCode> = plan.versions().keys().copied().collect();
+    let side_by_side = as_table(status, &versions);
+    let is_too_wide = |width| side_by_side.lines().any(|line| line.chars().count() > width);
+    if words::width().is_some_and(is_too_wide) {
+        let tables: Vec<String> = versions.iter().map(|version| as_table(status, &[*version])).collect();
+        text.push_str(&tables.join("\n"));
+    } else {
+        text.push_str(&side_by_side);
     }
-    text.push_str(&words::table(&rows));
     text.push_str(&format!("\n{}; the rest is of the last 5 minutes\n", status.live.about));
     for warning in status.warnings() {
         text.push_str(&format!("\n{WARNING}{warning}\n"));
     }
     text
+}
+
+/// Versions side by side.
+fn as_table(status: &Status, versions: &[VersionCode]) -> String {
+    let mut rows: Vec<Vec<String>> = ROWS.iter().map(|row| vec![(*row).to_owned()]).collect();
+    for &version in versions {
+        for (row, cell) in rows.iter_mut().zip(column(status, version)) {
+            row.push(cell);
+        }
+    }
+    words::table(&rows)
 }
 
 const ROWS: [&str; 10] = [
@@ -168,7 +186,7 @@ fn column(status: &Status, version: VersionCode) -> [String; ROWS.len()] {
         format!("{:.1}/s, {} 5xx", report.requests_per_second, percent(report.server_errors, report.requests)),
         format!("{}, {}", milliseconds(report.p50_milliseconds), milliseconds(report.p99_milliseconds)),
         format!("{}, {} connections", report.instances, report.open_connections),
-        oldest(&formats).unwrap_or("-").to_owned(),
+        oldest(&formats).map_or_else(|| "-".to_owned(), words::plain),
     ]
 }
 
@@ -216,6 +234,11 @@ fn as_json(status: &Status) -> String {
     let status = json!({
         "plan": status.record,
         "live_sessions": live,
+        "count": {
+            "is_exact": status.live.is_exact,
+            "items_read": status.live.items_read,
+            "read_units": status.live.read_units,
+        },
         "new_sessions": new,
         "last_five_minutes": reports,
         "warnings": status.warnings(),

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
-use stickshift::status::{COUNTED_ITEMS, what_keeps};
+use stickshift::status::{COUNTED_ITEMS, DrainWatch};
 use stickshift_contract::{State, VersionCode};
-use stickshift_rollout::Obstacle;
+use stickshift_rollout::{Gone, Obstacle};
 
 use super::site::Site;
 use super::words;
@@ -45,16 +45,43 @@ impl Deadline {
     }
 }
 
+/// What `--gone` says.
+pub(super) fn gone(names: Vec<String>) -> Gone {
+    Gone { all: names.iter().any(|name| name == "all"), instances: names.into_iter().collect() }
+}
+
 /// Waits until a version may be switched off, and shows what keeps it from that. Without a version: every version that
-/// is draining or withdrawn.
+/// is draining or withdrawn now.
 ///
 /// Errors: [`TimedOut`]; or there is no such version.
-pub(super) async fn until_drained(site: &Site, version: Option<VersionCode>, deadline: &Deadline) -> Result<()> {
+pub(super) async fn until_drained(
+    site: &Site,
+    version: Option<VersionCode>,
+    gone: &Gone,
+    deadline: &Deadline,
+) -> Result<()> {
+    let versions: Vec<VersionCode> = match version {
+        Some(version) => vec![version],
+        None => {
+            let leaves = |state: State| matches!(state, State::Draining | State::Withdrawn);
+            let plan = site.plan_in_force().await?.plan;
+            let leaving = plan.versions().iter().filter(|(_, planned)| leaves(planned.state));
+            leaving.map(|(version, _)| *version).collect()
+        }
+    };
+    if versions.is_empty() {
+        bail!("no version is draining or withdrawn: drain one first");
+    }
+    if version.is_none() && !site.is_json {
+        words::show(&site.name)?;
+    }
+    let mut watches: Vec<_> =
+        versions.into_iter().map(|version| (version, DrainWatch::new(version, gone.clone()))).collect();
+    words::note_waiting();
     let mut printed = String::new();
     let is_in_place = words::is_for_person() && !site.is_json;
     loop {
-        let round = round(site, version).await;
-        let (text, pause, is_over) = match round {
+        let (text, pause, left) = match round(site, &mut watches).await {
             Ok(round) => round,
             // The table may be away for a while.
             Err(cause) if !printed.is_empty() => {
@@ -66,54 +93,46 @@ pub(super) async fn until_drained(site: &Site, version: Option<VersionCode>, dea
         };
         if text != printed {
             match printed.as_str() {
-                before if is_in_place && !before.is_empty() => words::show_in_place(&text, before.lines().count())?,
+                before if is_in_place && !before.is_empty() => words::show_in_place(&text, before)?,
                 _ => words::show(&text)?,
             }
             printed = text;
         }
-        if is_over {
+        if left.is_empty() {
             return Ok(());
         }
-        deadline.sleep(pause, || printed.trim_end().to_owned()).await?;
+        deadline.sleep(pause, || format!("version {} is not drained", left.join(", "))).await?;
     }
 }
 
-/// What is to be printed, how long to pause, and whether it is over.
-async fn round(site: &Site, version: Option<VersionCode>) -> Result<(String, Duration, bool)> {
-    let record = site.plan_in_force().await?;
-    let versions: Vec<VersionCode> = match version {
-        Some(version) => vec![version],
-        None => {
-            let leaves = |state: State| matches!(state, State::Draining | State::Withdrawn);
-            let versions = record.plan.versions().iter();
-            versions.filter(|(_, planned)| leaves(planned.state)).map(|(version, _)| *version).collect()
-        }
-    };
-    if versions.is_empty() {
-        bail!("no version is draining or withdrawn: drain one first");
-    }
-    let (mut text, mut pause, mut is_over) = (String::new(), ROUND, true);
-    for version in versions {
-        let (obstacles, items_read) = what_keeps(&record, version, &site.sessions, &site.pulses).await?;
-        is_over &= obstacles.is_empty();
+/// What is to be printed, how long to pause, and the versions that are not drained.
+async fn round(site: &Site, watches: &mut [(VersionCode, DrainWatch)]) -> Result<(String, Duration, Vec<String>)> {
+    let (mut text, mut pause, mut left) = (String::new(), ROUND, Vec::new());
+    for (version, watch) in watches {
+        let look = watch.look(&site.client, &site.rollout_table, &site.sessions, &site.pulses).await;
+        let (obstacles, items_read) = look.with_context(|| format!("could not ask {}", site.name))?;
         if items_read > COUNTED_ITEMS {
             pause = ROUND_OF_A_LARGE_TABLE;
+        }
+        if !obstacles.is_empty() {
+            left.push(version.to_string());
         }
         if site.is_json {
             text.push_str(&json!({ "version": version, "keeps": obstacles }).to_string());
         } else if obstacles.is_empty() {
             text.push_str(&format!(
-                "version {version} is drained: switch it off when it is not the distribution's default origin"
+                "version {version} is drained. Take it out of the plan with `remove {version}`, which ends previews \
+                 too. A minute later, switch it off, unless it is the distribution's default origin."
             ));
         } else {
+            let between = if words::is_for_person() { "\n- " } else { "; " };
             let obstacles: Vec<String> = obstacles.iter().map(in_words).collect();
-            let between = if words::is_for_person() { "\n  " } else { "; " };
             let (obstacles, before) = (obstacles.join(between), between.trim_start_matches(';'));
             text.push_str(&format!("version {version} is not drained:{before}{obstacles}"));
         }
         text.push('\n');
     }
-    Ok((text, pause, is_over))
+    Ok((text, pause, left))
 }
 
 fn in_words(obstacle: &Obstacle) -> String {
@@ -124,20 +143,26 @@ fn in_words(obstacle: &Obstacle) -> String {
         Obstacle::LiveSessions { sessions, last_end } => {
             format!("{sessions} live sessions, the last one until {} if nobody comes back", words::time(*last_end))
         }
-        Obstacle::OpenConnections { count } => format!("{count} open connections"),
-        Obstacle::OldPulse { instance } => {
-            format!("instance {instance} has not reported since the plan is in force everywhere")
+        Obstacle::JustEnded { until } => {
+            format!("its last session is over, and by every clock at {}", words::time(*until))
         }
+        Obstacle::OpenConnections { count } => format!("{count} open connections"),
+        Obstacle::Silent { instance, last_pulse } => format!(
+            "instance {} has yet to report that it is quiet, last heard at {}; if it is switched off, say so with \
+             --gone {0}",
+            words::plain(instance),
+            words::time(*last_pulse)
+        ),
         Obstacle::FailedWrite { instance, until } => format!(
-            "instance {instance} could not write a session, which may go on until {} and be in no table",
+            "instance {} may have failed to write a session, which then goes on until {} and is in no table",
+            words::plain(instance),
             words::time(*until)
         ),
-        Obstacle::Crashed { instance, until } => format!(
-            "instance {instance} stopped without saying so, and a session that it could not write may go on until {}",
-            words::time(*until)
-        ),
+        Obstacle::UnreadablePulses { count } => {
+            format!("{count} pulses of its instances cannot be read, so update this program")
+        }
         Obstacle::NoReport => {
-            "no instance has reported for seven days, so nobody knows its open connections and failed writes".to_owned()
+            "no instance has reported for seven days; if none runs, say so with --gone all".to_owned()
         }
     }
 }

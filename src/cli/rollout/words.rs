@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use stickshift_contract::{Plan, State, VersionCode};
@@ -31,6 +33,14 @@ pub(super) fn is_for_person() -> bool {
     stdout().is_terminal()
 }
 
+/// Whether the command has not reached yet what it waits for.
+static IS_WAITING: AtomicBool = AtomicBool::new(false);
+
+/// From now on, the program fails when nobody reads any more: it cannot say that it has reached what it waits for.
+pub(super) fn note_waiting() {
+    IS_WAITING.store(true, Ordering::Relaxed);
+}
+
 /// Prints a text. In a terminal, no line is longer than it is wide.
 pub(super) fn show(text: &str) -> Result<()> {
     write(&fitted(text))
@@ -41,35 +51,73 @@ pub(super) fn show_whole(text: &str) -> Result<()> {
     write(text)
 }
 
-/// Prints a text in the place of one with so many lines.
-pub(super) fn show_in_place(text: &str, lines_before: usize) -> Result<()> {
+/// Prints a text in the place of the one before.
+pub(super) fn show_in_place(text: &str, before: &str) -> Result<()> {
     // Up to the first line of the text before, and clear what is below.
-    write(&format!("\x1b[{lines_before}A\x1b[J{}", fitted(text)))
+    let lines = fitted(before).lines().count();
+    write(&format!("\x1b[{lines}A\x1b[J{}", fitted(text)))
 }
 
-/// The text with lines that fit the terminal, each with its end.
+/// How wide the terminal is; `None` in a pipe.
+pub(super) fn width() -> Option<usize> {
+    terminal_size::terminal_size().filter(|_| is_for_person()).map(|(width, _)| usize::from(width.0))
+}
+
+/// A text that somebody wrote, on one line and without anything that could steer a terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
+}
+
+/// The text with lines that fit the terminal, each with its end. A row of a table is cut, any other line goes on below.
 fn fitted(text: &str) -> String {
-    let width = terminal_size::terminal_size().filter(|_| is_for_person()).map(|(width, _)| usize::from(width.0));
-    let lines = text.lines().map(|line| match width {
-        Some(width) if line.chars().count() > width => {
-            line.chars().take(width.saturating_sub(1)).collect::<String>() + ">\n"
+    let mut fitted = String::new();
+    for line in text.lines().map(plain) {
+        let lines = match width() {
+            Some(width) if line.chars().count() > width && line.starts_with("  ") => {
+                vec![line.chars().take(width.saturating_sub(1)).collect::<String>() + ">"]
+            }
+            Some(width) => folded(&line, width),
+            None => vec![line.clone()],
+        };
+        for piece in lines {
+            fitted.push_str(&if line.starts_with(WARNING) { colored(&piece) } else { piece });
+            fitted.push('\n');
         }
-        _ => format!("{line}\n"),
-    });
-    lines.map(colored).collect()
+    }
+    fitted
 }
 
-/// The line with its color, which [`write`] takes away again where none is wanted.
-fn colored(line: String) -> String {
+/// A line in pieces that are at most so wide, where its words allow it.
+fn folded(line: &str, width: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for word in line.split(' ') {
+        let piece = pieces.last_mut().expect("there is one");
+        if piece.is_empty() {
+            piece.push_str(word);
+        } else if piece.chars().count() + 1 + word.chars().count() <= width {
+            piece.push(' ');
+            piece.push_str(word);
+        } else {
+            pieces.push(word.to_owned());
+        }
+    }
+    pieces
+}
+
+/// A piece of a warning with its color, which [`write`] takes away again where none is wanted.
+fn colored(piece: &str) -> String {
     const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default();
-    if line.starts_with(WARNING) { format!("{YELLOW}{}{YELLOW:#}\n", line.trim_end()) } else { line }
+    format!("{YELLOW}{piece}{YELLOW:#}")
 }
 
-/// Ends the program when nobody reads any more, as in `history | head -1`.
+/// Ends the program when nobody reads any more, as in `history | head -1`. That is no failure, but for a command that
+/// waits.
 fn write(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => {
+            std::process::exit(IS_WAITING.load(Ordering::Relaxed).into())
+        }
         written => Ok(written?),
     }
 }
