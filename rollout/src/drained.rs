@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use stickshift_contract::{CLOCK_ALLOWANCE, PlanRecord, Pulse, State, VersionCode, Weight};
 
+use crate::report::is_alive;
+
 /// How long a plan takes to be in force everywhere, in seconds, with plenty to spare: an edge uses one that is at most
 /// a minute old ([`PLAN_TTL`](stickshift_contract::PLAN_TTL)), a replica follows within about a second, and clocks
 /// differ.
@@ -76,6 +78,8 @@ pub enum Obstacle {
         instance: String,
         /// When it last reported, by its own clock.
         last_pulse: u64,
+        /// Whether it has reported lately.
+        is_alive: bool,
     },
     /// The write of a session failed, so perhaps only its viewer's cookie knows of it.
     FailedWrite {
@@ -144,10 +148,15 @@ impl Departing<'_> {
             obstacles.push(Obstacle::OpenConnections { count });
         }
         for pulse in running() {
+            let is_alive = is_alive(pulse, now);
+            // While there are sessions, nobody waits for it.
+            if is_alive && !self.is_quiet(now) {
+                continue;
+            }
             let wanted = self.quiet_since.and_then(|sequences| sequences.get(&pulse.instance));
             if wanted.is_none_or(|sequence| pulse.sequence < sequence.saturating_add(2)) {
                 let instance = pulse.instance.clone();
-                obstacles.push(Obstacle::Silent { instance, last_pulse: pulse.written_at });
+                obstacles.push(Obstacle::Silent { instance, last_pulse: pulse.written_at, is_alive });
             }
         }
         for pulse in self.last {

@@ -270,8 +270,8 @@ async fn a_drain_ends_when_nobody_is_left_and_everything_is_known() {
     // A session lives for a minute here, and a plan counts as in force everywhere after two.
     assert!(last_visit < Duration::from_secs(30) && begin.elapsed() > Duration::from_secs(118), "{output}");
     assert!(output.contains("version 2 is not drained: the plan is in force everywhere at "), "{output}");
-    assert!(output.contains("; 1 live sessions, the last one until "), "{output}");
-    assert!(output.contains("has yet to report that it is quiet"), "{output}");
+    assert!(output.contains("; live sessions: 1, the last one until "), "{output}");
+    assert!(output.contains("is about to report that it is quiet"), "{output}");
     assert!(output.ends_with("switch it off, unless it is the distribution's default origin.\n"), "{output}");
     assert_eq!(rollout(&up, &["remove", "2"]).0, 0);
     up.stop();

@@ -131,15 +131,19 @@ fn a_version_is_drained_when_nothing_keeps_it() {
 #[test]
 fn an_instance_that_says_nothing_may_still_serve() {
     let record = draining();
-    let silent = |last_pulse| Obstacle::Silent { instance: "a".to_owned(), last_pulse };
+    let silent = |last_pulse, is_alive| Obstacle::Silent { instance: "a".to_owned(), last_pulse, is_alive };
     // Cut off from the table for hours, it serves sessions by their cookies.
     let cut_off = Pulse { sequence: 11, ..pulse("a", NOW - 7_200, 10) };
     let last = std::slice::from_ref(&cut_off);
-    assert_eq!(keeps(&record, "2", last, |_| ()), [silent(NOW - 7_200)]);
+    assert_eq!(keeps(&record, "2", last, |_| ()), [silent(NOW - 7_200, false)]);
     let first_look = |departing: &mut Departing<'_>| departing.quiet_since = None;
-    assert_eq!(keeps(&record, "2", &[quiet()], first_look), [silent(NOW - 5)]);
+    assert_eq!(keeps(&record, "2", &[quiet()], first_look), [silent(NOW - 5, true)]);
     let new = Pulse { instance: "new".to_owned(), ..quiet() };
     assert_eq!(keeps(&record, "2", &[new], |_| ()).len(), 1, "an instance that has just come");
+
+    let busy = |departing: &mut Departing<'_>| (departing.sessions, departing.quiet_since) = (3, None);
+    assert_eq!(keeps(&record, "2", &[quiet()], busy).len(), 1, "the sessions, and nothing of the instance yet");
+    assert_eq!(keeps(&record, "2", last, busy).len(), 2);
 
     // An operator knows better. What it did after its last pulse is not known until its sessions are over.
     for gone in [Gone { all: true, ..Gone::default() }, Gone { instances: ["a".to_owned()].into(), all: false }] {

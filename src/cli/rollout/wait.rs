@@ -141,15 +141,17 @@ fn in_words(obstacle: &Obstacle) -> String {
         Obstacle::NewSessions => "it gets new sessions, so drain it first".to_owned(),
         Obstacle::JustChanged { until } => format!("the plan is in force everywhere at {}", words::time(*until)),
         Obstacle::LiveSessions { sessions, last_end } => {
-            format!("{sessions} live sessions, the last one until {} if nobody comes back", words::time(*last_end))
+            format!("live sessions: {sessions}, the last one until {} if nobody comes back", words::time(*last_end))
         }
         Obstacle::JustEnded { until } => {
             format!("its last session is over, and by every clock at {}", words::time(*until))
         }
-        Obstacle::OpenConnections { count } => format!("{count} open connections"),
-        Obstacle::Silent { instance, last_pulse } => format!(
-            "instance {} has yet to report that it is quiet, last heard at {}; if it is switched off, say so with \
-             --gone {0}",
+        Obstacle::OpenConnections { count } => format!("open connections: {count}"),
+        Obstacle::Silent { instance, is_alive: true, .. } => {
+            format!("instance {} is about to report that it is quiet", words::plain(instance))
+        }
+        Obstacle::Silent { instance, last_pulse, .. } => format!(
+            "instance {} has said nothing since {}, so it may still serve; if it is switched off, say so with --gone {0}",
             words::plain(instance),
             words::time(*last_pulse)
         ),
