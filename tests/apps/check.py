@@ -5,14 +5,19 @@ what else needs programs from elsewhere: a browser with previews, an emulator of
 """
 
 import contextlib
+import fcntl
 import gzip
+import hmac
 import json
 import os
+import pty
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import urllib.error
 import urllib.request
@@ -40,7 +45,7 @@ http {{
 
 
 def main():
-    for check in (http_server, nginx, express, websockets, browser, previews, site, clocks):
+    for check in (http_server, nginx, express, websockets, browser, previews, site, clocks, terminal):
         with contextlib.ExitStack() as running:
             folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
             folder.chmod(0o755)
@@ -204,7 +209,9 @@ def previews(running, folder):
         command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(port), "--log-level", "warning"]
         start(running, command, port, cwd=APPS, env=os.environ | {"VERSION": str(version)})
     up = Up(running, folder, ports)
-    up.rollout("drain", "2", "--until", "1h")
+    origin = json.loads(up.rollout("status", "--json"))["plan"]["versions"]["2"]["origin"]
+    up.rollout("remove", "2", "--force")
+    up.rollout("add", "2", "--origin", f"http://{origin['domain']}:{origin['port']}")
     time.sleep(11)
     driver = running.enter_context(chromium(folder))
     link = lambda *arguments: json.loads(up.rollout("preview", *arguments, "--json"))
@@ -213,6 +220,12 @@ def previews(running, folder):
     def version(path="/"):
         driver.get(up.url + path)
         return driver.find_element(By.ID, "version").text
+
+    def forged(key, redeem_by):
+        """A link that is made as SECURITY.md says, and not by Stickshift."""
+        sign = lambda key, text: hmac.digest(key.encode(), text.encode(), "sha256").hex()
+        link = f"2.{redeem_by}.{int(time.time()) + 600}"
+        return f"/?stickshift-pass={link}.{sign(sign(key, 'stickshift pass'), f'link.{link}')[:32]}"
 
     assert version() == "1"
     own = cookies()["sessiontoken"]
@@ -236,6 +249,11 @@ def previews(running, folder):
     driver.get(link("--leave")["leave"])
     assert driver.current_url == up.url + "/"
     assert driver.find_element(By.ID, "version").text == "1" and "stickshift-pass" not in cookies()
+    # Made with another key; redeemed late; redeemed in time.
+    key = (folder / "data/keys").read_text().strip()
+    assert version(forged("0" * 64, int(time.time()) + 60)) == "1"
+    assert version(forged(key, int(time.time()) - 1)) == "1"
+    assert version(forged(key, int(time.time()) + 60)) == "2"
     # A link that somebody has changed, and a pass that ends.
     driver.get(link("2")["link"].replace("stickshift-pass=2", "stickshift-pass=1"))
     assert driver.find_element(By.ID, "version").text == "1" and "stickshift-pass" not in cookies()
@@ -243,7 +261,7 @@ def previews(running, folder):
     assert driver.find_element(By.ID, "version").text == "2"
     time.sleep(5)
     assert version() == "1"
-    return "Chromium saw a draining version by a link, in two tabs, and its own session before, between and after"
+    return "Chromium saw a staged and a live version by links, in two tabs, and its own session before, between and after"
 
 
 def site(running, folder):
@@ -316,6 +334,36 @@ def clocks(running, folder):
         time.sleep(1)
         assert {version(viewer) for viewer in viewers} == {"1"}, "a session changed its version"
     return "two versions whose clocks are two minutes apart kept 12 sessions, and an evict moved them once"
+
+
+def terminal(running, folder):
+    up = Up(running, folder, [free_port(), free_port()])
+    up.rollout("drain", "2", "--reason", "a reason that is longer than a line of the terminal can be, and goes on below")
+
+    def seen(columns, *arguments):
+        """What somebody sees in a terminal with so many columns."""
+        command = [str(part) for part in (STICKSHIFT, "rollout", "--data-dir", up.data, *arguments)]
+        process, screen = pty.fork()
+        if process == 0:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+            os.execv(command[0], command)
+        output = b""
+        with contextlib.suppress(OSError):
+            while part := os.read(screen, 65536):
+                output += part
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+        return output.decode()
+
+    narrow = seen(60, "status")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in narrow.splitlines()]
+    assert max(map(len, lines)) <= 60, lines
+    assert sum(line.startswith("  live sessions") for line in lines) == 2, "the versions stand below each other"
+    assert "goes on below" in " ".join(lines) and "  version  " in narrow
+    wide = seen(200, "status")
+    assert sum(line.startswith("  live sessions") for line in wide.splitlines()) == 1
+    piped = up.rollout("status")
+    assert "\x1b" not in piped and max(map(len, piped.splitlines())) > 60
+    return "60 columns show every version and every word, and a pipe gets whole lines without colors"
 
 
 def rollout(*arguments, **environment):

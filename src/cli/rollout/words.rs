@@ -76,8 +76,8 @@ fn fitted(text: &str) -> String {
             Some(width) if line.chars().count() > width && line.starts_with("  ") => {
                 vec![line.chars().take(width.saturating_sub(1)).collect::<String>() + ">"]
             }
-            Some(width) => folded(&line, width),
-            None => vec![line.clone()],
+            Some(width) if line.chars().count() > width => folded(&line, width),
+            _ => vec![line.clone()],
         };
         for piece in lines {
             fitted.push_str(&if line.starts_with(WARNING) { colored(&piece) } else { piece });
