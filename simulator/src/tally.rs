@@ -16,6 +16,8 @@ pub struct Tally {
     pub in_session: u64,
     /// Sessions that viewers began.
     pub begun: u64,
+    /// Sessions that viewers began under a pass.
+    pub begun_under_pass: u64,
     /// Sessions that an operator's change moved.
     pub moved: u64,
     /// Look-ups that asked for a session.
@@ -85,6 +87,7 @@ impl fmt::Display for Tally {
                 ("requests", self.requests),
                 ("requests of a session in progress", self.in_session),
                 ("sessions begun", self.begun),
+                ("sessions begun under a pass", self.begun_under_pass),
                 ("sessions moved by an operator", self.moved),
                 ("look-ups of a session", self.session_look_ups),
                 ("reads of the plan", self.plan_reads),

@@ -52,6 +52,13 @@ pub enum What {
     Request(Request),
     /// The viewer deletes all cookies.
     ClearCookies,
+    /// The viewer redeems a link to a version.
+    Pass {
+        /// Index of the version.
+        version: usize,
+        /// How long the pass lasts, in milliseconds. With 0 the viewer gives the pass back.
+        lasts: Millis,
+    },
     /// The operator changes the plan.
     Change(Change),
     /// A part does not answer for a time.
@@ -257,7 +264,7 @@ impl Timeline {
         }
     }
 
-    /// Draws what few timelines have: streams, crawlers, an absolute end of sessions.
+    /// Draws what few timelines have: streams, crawlers, an absolute end of sessions, passes.
     fn draw_rest(&mut self, rng: &mut SmallRng, ends: Millis) {
         if rng.random_bool(0.05) {
             self.session_max_seconds = rng.random_range(600..3_000);
@@ -275,6 +282,13 @@ impl Timeline {
                 let (at, edge) = (rng.random_range(0..ends), rng.random_range(0..EDGES));
                 let request = Request::draw(rng, Kind::Rest, false, edge, true);
                 self.events.push(Event { at, what: What::Request(Request { is_crawler: true, ..request }) });
+            }
+        }
+        if rng.random_bool(0.15) {
+            for _ in 0..rng.random_range(1..=3) {
+                let (at, version) = (rng.random_range(0..ends), rng.random_range(0..VERSIONS));
+                let lasts = if rng.random_bool(0.2) { 0 } else { 1_000 * rng.random_range(5..3_000) };
+                self.events.push(Event { at, what: What::Pass { version, lasts } });
             }
         }
     }
@@ -364,6 +378,10 @@ impl fmt::Display for What {
         match self {
             Self::Request(request) => write!(f, "{request}"),
             Self::ClearCookies => f.write_str("the viewer deletes all cookies"),
+            Self::Pass { lasts: 0, .. } => f.write_str("the viewer gives the pass back"),
+            Self::Pass { version, lasts } => {
+                write!(f, "the viewer has a pass to version {} for {} s", version + 1, lasts / 1_000)
+            }
             Self::Change(change) => write!(f, "the operator: {change}"),
             Self::Outage { part: Part::Home, lasts } => write!(f, "the home region is away for {} s", lasts / 1_000),
             Self::Outage { part: Part::Replica(index), lasts } => {

@@ -23,6 +23,8 @@ pub enum Invariant {
     Kept,
     /// A signed cookie reads back as its receipt.
     SameCookie,
+    /// Under a pass, the viewer's own session is untouched, and a session under a pass is neither drawn nor moved.
+    Apart,
 }
 
 /// An invariant that does not hold.
@@ -142,6 +144,7 @@ impl fmt::Display for Invariant {
             Self::NoWrite => "no write",
             Self::Kept => "kept",
             Self::SameCookie => "same cookie",
+            Self::Apart => "apart",
         })
     }
 }

@@ -85,8 +85,14 @@ struct Flight {
     /// Whether the viewer's session was in progress when the viewer sent the request.
     is_in_progress: bool,
     rng: SmallRng,
-    /// What the cookie claims.
+    /// What the cookie of the session claims that the request is of.
     claim: Claim,
+    /// The viewer's cookies when it was sent: its own session's, and that of the session under a pass.
+    jars: [Option<Receipt>; 2],
+    /// Whether the session under a pass was in progress when the viewer sent the request.
+    is_in_progress_under_pass: bool,
+    /// Whether the edge followed a pass.
+    is_under_pass: bool,
     incoming: Incoming,
     edge_now: u64,
     look_up: Option<LookUp>,
@@ -135,6 +141,10 @@ struct World<'a, D: ?Sized> {
     was_restored: bool,
     wrong_origins: Vec<(usize, Millis, Millis)>,
     jar: Option<Receipt>,
+    /// The cookie of the session under a pass.
+    jar_under_pass: Option<Receipt>,
+    /// The viewer's pass: the version, and when it is over.
+    pass: Option<(usize, Millis)>,
     record: Vec<Truth>,
     flights: Vec<Flight>,
     streams: Vec<Stream>,
@@ -170,6 +180,8 @@ pub fn run(
         was_restored: false,
         wrong_origins: Vec::new(),
         jar: None,
+        jar_under_pass: None,
+        pass: None,
         record: Vec::new(),
         flights: Vec::with_capacity(32),
         streams: Vec::new(),
@@ -247,7 +259,12 @@ impl<D: Design + ?Sized> World<'_, D> {
         self.say(|| event.what.to_string());
         match event.what {
             What::Request(request) => self.send(request),
-            What::ClearCookies => self.jar = None,
+            What::ClearCookies => (self.jar, self.jar_under_pass, self.pass) = (None, None, None),
+            // Without keys there are no passes.
+            What::Pass { version, lasts } if self.cookies == Cookies::Receipts => {
+                self.pass = Some((version, now + lasts));
+            }
+            What::Pass { .. } => {}
             What::Outage { part, lasts } => self.tables.fail(part, now, now + lasts),
             What::WrongOrigin { version, lasts } => self.wrong_origins.push((version, now, now + lasts)),
             What::ColdStart { edge } => {
@@ -326,7 +343,10 @@ impl<D: Design + ?Sized> World<'_, D> {
             self.schedule(self.now + STREAM_ROUND, Job::Renewal(self.streams.len() - 1));
         }
         let Session::Here { receipt, is_new: true } = session else { return };
-        if let Some(jar) = self.jar.filter(|jar| jar.token != receipt.token)
+        let is_under_pass = self.flights[number].is_under_pass;
+        let jar = if is_under_pass { self.jar_under_pass } else { self.jar };
+        if let Some(jar) =
+            jar.filter(|jar| !is_under_pass || jar.version == receipt.version).filter(|jar| jar.token != receipt.token)
             && self.is_in_progress(&jar, began)
         {
             let claimed = claimed_token(&claim);
@@ -344,9 +364,15 @@ impl<D: Design + ?Sized> World<'_, D> {
                 self.tally.begun_twice_at_once += 1;
             }
         }
-        let is_first = self.jar.is_none_or(|jar| jar.token != receipt.token);
-        self.tally.begun += u64::from(is_first && receipt.started == receipt.touched);
-        self.jar = Some(receipt);
+        let is_first = jar.is_none_or(|jar| jar.token != receipt.token);
+        let is_begun = u64::from(is_first && receipt.started == receipt.touched);
+        if is_under_pass {
+            self.tally.begun_under_pass += is_begun;
+            self.jar_under_pass = Some(receipt);
+        } else {
+            self.tally.begun += is_begun;
+            self.jar = Some(receipt);
+        }
     }
 }
 

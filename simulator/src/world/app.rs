@@ -2,7 +2,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use stickshift_contract::{BareTokens, Claim, Kind, Placed, Plan, Route, Token, VersionCode};
+use stickshift_contract::{BareTokens, Claim, Kind, Placed, Placement, Plan, Route, Token, VersionCode};
 use stickshift_session::{Change as WriteChange, Guard, Session, Step, Stored, Visit, Write, Written};
 
 use super::{
@@ -73,6 +73,13 @@ impl<D: Design + ?Sized> World<'_, D> {
         let fate = if flight.writes == 0 { flight.request.write } else { WriteFate::Answered };
         flight.writes += 1;
         self.tally.writes += 1;
+        let written_token = pending.write.claimed.receipt.token;
+        let (is_under_pass, [own, under_pass]) = (flight.is_under_pass, flight.jars);
+        let other = if is_under_pass { own } else { under_pass };
+        let is_placed = pending.write.claimed.receipt.placed.placement != Placement::Other;
+        if other.is_some_and(|jar| jar.token == written_token) || (is_under_pass && is_placed) {
+            self.violate(Invariant::Apart, || format!("{:?} of {}", pending.write.guard, written_token.short()));
+        }
         let is_away = self.tables.is_away(Part::Home, self.now);
         let (written, takes) = match fate {
             _ if is_away => (Written::Failed, WRITE_TIMEOUT),
@@ -224,9 +231,11 @@ impl<D: Design + ?Sized> World<'_, D> {
         if let Session::Here { receipt, .. } = session {
             self.streams[number].receipt = receipt;
         }
-        // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows.
+        // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows, and not
+        // where the session has moved meanwhile and only its receipt says so.
         let (now, counts) = (self.now, is_written && !self.streams[number].has_failed);
-        if let (true, Some(truth)) = (counts, self.truth_mut(receipt.token)) {
+        let truth = self.truth_mut(receipt.token).filter(|truth| truth.version == code(version));
+        if let (true, Some(truth)) = (counts, truth) {
             truth.renewed_by_stream = Some(now);
         }
     }
@@ -239,7 +248,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             && flight.request.kind != Kind::Rest
             && session == Session::Absent
             && !flight.request.fails
-            && flight.decision.is_some_and(|decision| is_of_session(decision.route));
+            && flight.decision.is_some_and(|decision| is_of_session(decision.route) || decision.route == Route::Pass);
         self.say(|| format!("  the app's answer: {}", session_in_words(&session)));
         if is_dropped && self.cookies == Cookies::Receipts {
             self.violate(Invariant::TenMinutes, || "the app finds no session".to_owned());

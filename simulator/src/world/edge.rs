@@ -2,7 +2,7 @@
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
-use stickshift_contract::{BareTokens, Claim, DEADLINE, HEDGE_DELAY, Keys, Route, SessionCookie};
+use stickshift_contract::{BareTokens, Claim, DEADLINE, HEDGE_DELAY, Keys, Pass, Route, SessionCookie, VersionCode};
 use stickshift_edge::{Answer, Considered, Incoming, Knowledge, Request as EdgeRequest, StoredSession};
 use stickshift_session::{Session, Written};
 
@@ -30,9 +30,11 @@ impl<D: Design + ?Sized> World<'_, D> {
         let asset = request.is_asset.then_some(page);
         let edge_now = clock(self.now, self.timeline.edge_clocks[edge]);
         let at_edge = claim_at(claim, timing(self.timeline), edge_now);
-        let incoming = Incoming { asset, pass: None, claim: at_edge, kind: request.kind, is_bot: request.is_crawler };
+        let pass =
+            self.pass.filter(|&(_, over)| self.now < over && !request.is_crawler).map(|(version, _)| code(version));
+        let incoming = Incoming { asset, pass, claim: at_edge, kind: request.kind, is_bot: request.is_crawler };
         if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) && self.cookies == Cookies::Receipts {
-            self.compare_with_signed(claim, edge_now, request.dice);
+            self.compare_with_signed(claim, pass, edge_now, request.dice);
         }
         self.tally.requests += 1;
         if let Some(age) = request.plan_age {
@@ -45,6 +47,9 @@ impl<D: Design + ?Sized> World<'_, D> {
                 && self.jar.is_some_and(|receipt| self.is_in_progress(&receipt, self.now)),
             rng: SmallRng::seed_from_u64(request.dice),
             claim,
+            jars: [self.jar, self.jar_under_pass],
+            is_in_progress_under_pass: self.jar_under_pass.is_some_and(|jar| self.is_in_progress(&jar, self.now)),
+            is_under_pass: false,
             incoming: self.design.incoming(incoming),
             edge_now,
             look_up: None,
@@ -158,6 +163,14 @@ impl<D: Design + ?Sized> World<'_, D> {
         let decision = edge.router.decide(knowledge, flight.edge_now, &mut flight.rng);
         let decision = self.design.decision(&flight.incoming, decision, plan, &mut flight.rng);
         flight.decision = Some(decision);
+        if decision.route == Route::Pass {
+            // From here on, the request is one of the session under the pass.
+            let [_, jar] = flight.jars;
+            flight.is_under_pass = true;
+            flight.claim = jar.map_or(Claim::Nothing, Claim::Receipt);
+            let is_of_pass = jar.is_some_and(|jar| jar.version == decision.version);
+            flight.is_in_progress = is_of_pass && flight.is_in_progress_under_pass;
+        }
         flight.revision = revision.filter(|_| decision.route.is_placement());
         if let (Route::Roll, Some(plan)) = (decision.route, plan) {
             self.tally.drawn.note(plan, code(1), decision.version);
@@ -183,7 +196,7 @@ impl<D: Design + ?Sized> World<'_, D> {
     }
 
     /// A signed cookie must read back as the claim that the simulator passes.
-    pub(super) fn compare_with_signed(&mut self, claim: Claim, edge_now: u64, dice: u64) {
+    pub(super) fn compare_with_signed(&mut self, claim: Claim, pass: Option<VersionCode>, edge_now: u64, dice: u64) {
         let keys = Keys::parse(KEYS).expect("two keys");
         let old = Keys::parse(KEYS.rsplit(',').next().unwrap_or_default()).expect("a key");
         let mut request = EdgeRequest { method: "GET".to_owned(), uri: "/".to_owned(), ..EdgeRequest::default() };
@@ -191,10 +204,15 @@ impl<D: Design + ?Sized> World<'_, D> {
             let signs = if dice.is_multiple_of(2) { &keys } else { &old };
             request.headers.set("Cookie", format!("a=b; sessiontoken={}", signs.sign(&receipt)));
         }
+        if let Some(version) = pass {
+            let pass = keys.passes().sign(&Pass { version, expires: edge_now + 60 });
+            request.headers.append("Cookie", format!("stickshift-pass={pass}"));
+        }
         let cookie = SessionCookie::new(Some(keys));
-        let read = Incoming::read(&request, &cookie, edge_now).claim;
+        let incoming = Incoming::read(&request, &cookie, edge_now);
+        let read = incoming.claim;
         let by_app = cookie.read(request.headers.values("cookie").map(str::as_bytes), edge_now, false);
-        if read != claim || by_app != claim {
+        if read != claim || by_app != claim || incoming.pass != pass {
             self.violate(Invariant::SameCookie, || format!("{claim:?} is read as {read:?} and {by_app:?}"));
         }
     }

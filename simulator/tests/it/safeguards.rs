@@ -162,6 +162,32 @@ impl Design for WithBeginsEverywhere {
     }
 }
 
+/// A pass opens its version in every state.
+pub(crate) struct WithPassesToWithdrawn;
+
+impl Design for WithPassesToWithdrawn {
+    fn decision(&self, incoming: &Incoming, decision: Decision, plan: Option<&Plan>, _: &mut SmallRng) -> Decision {
+        match (incoming.pass, plan) {
+            (Some(version), Some(_)) => Decision { version, route: Route::Pass, from: None },
+            _ => decision,
+        }
+    }
+}
+
+/// Under a pass, the app does not look at the version of the session's receipt.
+pub(crate) struct WithoutVersionUnderPass;
+
+impl Design for WithoutVersionUnderPass {
+    fn visit(&self, visit: Visit) -> Visit {
+        match (visit.claim, visit.route, visit.chosen) {
+            (Claim::Receipt(receipt), Some(Route::Pass), Some(version)) => {
+                Visit { claim: Claim::Receipt(Receipt { version, ..receipt }), ..visit }
+            }
+            _ => visit,
+        }
+    }
+}
+
 /// One guard has another condition: `admits` takes its place.
 pub(crate) struct WithGuard {
     pub(crate) guard: Guard,

@@ -9,9 +9,9 @@ use stickshift_simulator::{
 };
 
 use crate::safeguards::{
-    Facts, WithBeginsEverywhere, WithGuard, WithLowerRevisions, WithoutExpiry, WithoutFreshness, WithoutHint,
-    WithoutLaterPlans, WithoutLookUpBeforeMove, WithoutPlacementOrder, WithoutStray, WithoutVersionHeader,
-    WithoutWithdrawnAt,
+    Facts, WithBeginsEverywhere, WithGuard, WithLowerRevisions, WithPassesToWithdrawn, WithoutExpiry, WithoutFreshness,
+    WithoutHint, WithoutLaterPlans, WithoutLookUpBeforeMove, WithoutPlacementOrder, WithoutStray, WithoutVersionHeader,
+    WithoutVersionUnderPass, WithoutWithdrawnAt,
 };
 
 /// How the loss of a safeguard shows.
@@ -33,7 +33,7 @@ type Removal = (&'static str, Box<dyn Design>, Cookies, Shows);
 /// Every safeguard, taken out.
 fn removals() -> Vec<Removal> {
     let mut removals: Vec<Removal> = vec![
-        ("receipt hint", Box::new(WithoutHint), Cookies::Receipts, Violates(1, TenMinutes)),
+        ("receipt hint", Box::new(WithoutHint), Cookies::Receipts, Violates(4, TenMinutes)),
         ("expiry check", Box::new(WithoutExpiry), Cookies::Receipts, Violates(3, Ends)),
         ("order by placement", Box::new(WithoutPlacementOrder), Cookies::Receipts, Harm(5326)),
         ("look-up before a move", Box::new(WithoutLookUpBeforeMove), Cookies::Receipts, Harm(2344)),
@@ -41,7 +41,7 @@ fn removals() -> Vec<Removal> {
         ("`withdrawn_at`", Box::new(WithoutWithdrawnAt), Cookies::Receipts, Harm(10401)),
         ("version header", Box::new(WithoutVersionHeader), Cookies::Receipts, Violates(2697, Sticks)),
         ("lower revisions ignored", Box::new(WithLowerRevisions), Cookies::Receipts, Harm(8119)),
-        ("freshness", Box::new(WithoutFreshness), Cookies::Receipts, Violates(134, Withdrawn)),
+        ("freshness", Box::new(WithoutFreshness), Cookies::Receipts, Violates(76, Withdrawn)),
         ("`stray`", Box::new(WithoutStray), Cookies::Receipts, Violates(21, NoWrite)),
         (
             "begin only where the design says",
@@ -50,13 +50,25 @@ fn removals() -> Vec<Removal> {
             Violates(1539, TenMinutes),
         ),
     ];
+    removals.push((
+        "passes end with a withdrawal",
+        Box::new(WithPassesToWithdrawn),
+        Cookies::Receipts,
+        Violates(38, Withdrawn),
+    ));
+    removals.push((
+        "a pass to another version begins another session",
+        Box::new(WithoutVersionUnderPass),
+        Cookies::Receipts,
+        Violates(103, Sticks),
+    ));
     let guards: [(&str, Guard, Admits, Shows); 13] = [
         ("begin: absent", Guard::Begin, |_| true, Violates(18, Kept)),
-        ("renew: here", Guard::Renew, |f| !f.is_absent, Violates(1, Sticks)),
+        ("renew: here", Guard::Renew, |f| !f.is_absent, Violates(6, Sticks)),
         ("renew by token: here", Guard::RenewByToken, |f| f.is_live, Violates(1, Sticks)),
         ("renew by token: live", Guard::RenewByToken, |f| f.is_here, Violates(3, Ends)),
         ("reclaim: absent", Guard::Reclaim, |f| f.is_before, Violates(4, TenMinutes)),
-        ("reclaim: ordered before", Guard::Reclaim, |f| f.is_absent, Violates(400, TenMinutes)),
+        ("reclaim: ordered before", Guard::Reclaim, |f| f.is_absent, Violates(219, TenMinutes)),
         ("move: absent", Guard::Move, |f| f.is_before || is_left(f), Violates(294, TenMinutes)),
         ("move: ordered before", Guard::Move, |f| f.is_absent || is_left(f), Violates(41941, TenMinutes)),
         ("move: from", Guard::Move, |f| f.is_absent || f.is_before || f.is_not_later, Violates(63357, Sticks)),
