@@ -42,6 +42,9 @@ pub struct Pulse {
     pub lifetime_seconds: u64,
     /// How far clocks may differ, in seconds: see [`CLOCK_ALLOWANCE`](crate::CLOCK_ALLOWANCE).
     pub clock_allowance_seconds: u64,
+    /// The highest revision of a plan that the instance has read; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub plan_revision: u64,
     /// The formats that the instance reads, as in [`FORMATS`](crate::FORMATS).
     pub formats: String,
     /// The formats that its edges said they read, and when each was last seen, in Unix seconds.

@@ -20,13 +20,20 @@ fn keys() -> Keys {
     Keys::parse(KEY).expect("the key is long enough")
 }
 
-/// The request of an event: it is refused, or it needs a look-up, or it is routed to an origin of the plan.
+/// The request of an event: it is refused, it is a link, it needs a look-up, or it is routed to an origin of the plan.
 pub fn event(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(mut request) = Request::parse(text) else { return };
     let plan: Plan = serde_json::from_str(PLAN).expect("the example is a plan");
     let router = Router::new(RouterConfig::new(SessionCookie::new(Some(keys())), plan.clone()));
     router.adopt(plan.clone(), NOW);
+    if let Some(redirect) = router.redeem(&request, NOW) {
+        let location = redirect.headers.values("location").next().expect("a way");
+        let second = location.strip_prefix('/').expect("the same site").bytes().next();
+        assert!(!matches!(second, Some(b'/' | b'\\')), "{location} leads to another site");
+        assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location:?}");
+        return;
+    }
     if let stickshift_edge::Considered::Ready(knowledge) = router.consider(router.read(&request, NOW), NOW) {
         let decision = router.forward(&mut request, &knowledge, NOW, &mut SmallRng::seed_from_u64(1));
         let origin = plan.origin(decision.version).expect("a decision names a version of the plan");

@@ -111,7 +111,7 @@ impl Heartbeat {
             loop {
                 interval.tick().await;
                 read_standing(&client, &table, version, &sender).await;
-                let pulse = beats.next(false);
+                let pulse = beats.next(sender.borrow().revision, false);
                 if let Err(cause) = beats.write(&pulse, &mut minute).await {
                     PULSE_FAILURES.note(&cause);
                 } else {
@@ -142,7 +142,8 @@ impl Heartbeat {
     /// Writes the last pulse, once nothing is served any more.
     pub(super) async fn end(self) {
         self.task.abort();
-        if let Err(cause) = self.pulses.store.write(self.pulses.version, &self.pulses.next(true)).await {
+        let pulse = self.pulses.next(self.standing.borrow().revision, true);
+        if let Err(cause) = self.pulses.store.write(self.pulses.version, &pulse).await {
             log::warn!("the last pulse could not be written, so this instance will be taken for crashed: {cause}");
         }
     }
@@ -168,8 +169,8 @@ async fn read_standing(client: &Client, table: &str, version: VersionCode, stand
 }
 
 impl Pulses {
-    /// The next pulse.
-    fn next(&self, ended: bool) -> Pulse {
+    /// The next pulse. `plan_revision`: of the last plan that was read.
+    fn next(&self, plan_revision: u64, ended: bool) -> Pulse {
         let mut pulse = Pulse {
             format: PULSE_FORMAT,
             instance: self.instance.clone(),
@@ -180,6 +181,7 @@ impl Pulses {
             interval_seconds: self.interval.as_secs(),
             lifetime_seconds: self.timing.lifetime_seconds(),
             clock_allowance_seconds: self.timing.clock_allowance_seconds,
+            plan_revision,
             formats: FORMATS.to_owned(),
             ..Pulse::default()
         };

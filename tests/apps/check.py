@@ -1,7 +1,8 @@
 """Puts apps that Stickshift did not make behind it, and checks that viewers and a browser notice nothing. Then tries
 what else needs programs from elsewhere: a browser with previews, an emulator of AWS, wrong clocks.
 
-`.ci/apps` runs this with the packages of requirements.txt. Usage: check.py STICKSHIFT
+`.ci/apps` runs this in the folder of the repository, with the packages of requirements.txt. Usage:
+check.py STICKSHIFT
 """
 
 import contextlib
@@ -302,7 +303,7 @@ def clocks(running, folder):
     edge = [STICKSHIFT, "edge", "--listen", f"127.0.0.1:{edge_port}", "--dynamodb", up.urls["DynamoDB"], *origins]
     start(running, [*edge, "--weight", "2=50"], edge_port, env=environment)
     for version, (port, offset) in enumerate(zip(ports, ("-60s", "+60s")), 1):
-        served = [STICKSHIFT, "serve", "--theme", APPS.parent.parent / f"themes/version{version}.toml"]
+        served = [STICKSHIFT, "serve", "--theme", Path.cwd() / f"themes/version{version}.toml"]
         served += ["--listen", f"127.0.0.1:{port}", "--admin-listen", "127.0.0.1:0"]
         # What the command `faketime` does. The command itself would not pass the signal to stop on.
         wrong = {"LD_PRELOAD": str(faketime), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

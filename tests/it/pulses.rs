@@ -339,6 +339,33 @@ async fn what_strangers_say_stops_neither_pulses_nor_operators() {
 }
 
 #[actix_web::test]
+async fn a_restored_plan_goes_on_above_what_instances_remember() {
+    let up = Up::start(&["--weight", "2=10"], &[("STICKSHIFT_PULSE_SECONDS", "1")]);
+    let client = DynamoDb::at(&up.dynamodb).client();
+    let store = PulseStore::new(client.clone(), ROLLOUT_TABLE.to_owned());
+    let key = |sort_key: &str| {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        HashMap::from([("pk".to_owned(), text("rollout")), ("sk".to_owned(), text(sort_key))])
+    };
+    let get = client.get_item().table_name(ROLLOUT_TABLE).set_key(Some(key("current"))).send().await;
+    let backup = get.expect("an answer").item.expect("a plan");
+    for weight in ["2=20", "2=30"] {
+        assert_eq!(rollout(&up, &["set-weight", weight]).0, 0);
+    }
+    pulse_when(&store, |pulse| pulse.plan_revision == 3).await;
+    // The table comes back as it was, without the later plans.
+    client.put_item().table_name(ROLLOUT_TABLE).set_item(Some(backup)).send().await.expect("put");
+    for sort_key in ["0000000002", "0000000003"] {
+        let delete = client.delete_item().table_name(ROLLOUT_TABLE).set_key(Some(key(sort_key)));
+        delete.send().await.expect("deleted");
+    }
+    assert_eq!(rollout(&up, &["restore"]).0, 0);
+    let plan = &status(&up)["plan"];
+    assert_eq!((&plan["revision"], &plan["versions"]["2"]["weight_basis_points"]), (&4.into(), &1000.into()));
+    up.stop();
+}
+
+#[actix_web::test]
 async fn somebody_who_waits_learns_it_when_nobody_reads() {
     let up = Up::start(&["--weight", "2=10"], &[]);
     assert_eq!(rollout(&up, &["drain", "2"]).0, 0);
@@ -357,11 +384,11 @@ async fn a_table_that_is_away_ends_no_waiting_and_a_throttled_one_says_so() {
     assert_eq!(rollout(&up, &["drain", "2"]).0, 0);
     let data_dir = up.data_dir().to_str().expect("text").to_owned();
     let waiting = std::thread::spawn(move || {
-        run(&["rollout", "--data-dir", &data_dir, "status", "--until", "drained", "--timeout", "16s"])
+        run(&["rollout", "--data-dir", &data_dir, "status", "--until", "drained", "--timeout", "70s"])
     });
     sleep(Duration::from_secs(2)).await;
     up.freeze(true);
-    sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(60)).await;
     up.freeze(false);
     let (code, output, error) = waiting.join().expect("it ends");
     assert_eq!(code, 4, "{error}");

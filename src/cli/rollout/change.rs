@@ -211,7 +211,14 @@ impl Undo {
 
 impl Restore {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
-        self.change.make_above(site, &Change::Restore, self.above).await
+        // Instances remember later plans than the backup has.
+        let mut known = self.above;
+        for &version in site.plan_in_force().await?.plan.versions().keys() {
+            let last = site.pulses.last(version).await.context("could not read what the instances report")?;
+            let read = last.pulses.iter().map(|pulse| pulse.plan_revision);
+            known = read.filter(|revision| *revision < Plan::MAX_REVISION).fold(known, u64::max);
+        }
+        self.change.make_above(site, &Change::Restore, known).await
     }
 }
 
