@@ -6,6 +6,7 @@
 
 mod bot;
 mod cookie;
+mod format;
 mod headers;
 mod histogram;
 mod interval;

@@ -193,14 +193,9 @@ impl Plan {
         withdrawn_at.is_some_and(|withdrawn_at| touched < withdrawn_at.saturating_add(clock_allowance_seconds))
     }
 
-    /// Whether the assets of `version` are still served. They are, even after the end of a drain,
-    /// because pages that need them may still be open.
-    pub fn serves_assets_of(&self, version: VersionCode) -> bool {
-        self.versions.get(&version).is_some_and(|planned| planned.state != State::Withdrawn)
-    }
-
-    /// Whether a pass to `version` counts. It does in every state but withdrawn.
-    pub fn honors_pass_to(&self, version: VersionCode) -> bool {
+    /// Whether the plan has `version` and has not withdrawn it. Then its assets are served, even after the end of a
+    /// drain, because pages that need them may still be open; and a pass to it counts.
+    pub fn is_open(&self, version: VersionCode) -> bool {
         self.versions.get(&version).is_some_and(|planned| planned.state != State::Withdrawn)
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::format;
 use crate::histogram::Histogram;
 
 /// The format of pulses that this release reads and writes; `docs/formats.md` tells how to change it.
@@ -116,12 +117,7 @@ impl Pulse {
 }
 
 fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match u64::deserialize(deserializer)? {
-        PULSE_FORMAT => Ok(PULSE_FORMAT),
-        other => {
-            Err(D::Error::custom(format!("the pulse has format {other}: this release reads format {PULSE_FORMAT}")))
-        }
-    }
+    format::known(deserializer, "pulse", PULSE_FORMAT)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -1,6 +1,8 @@
 //! Where the parts of a site on AWS are: what operators' tools find by the site's name.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::format;
 
 /// The format of a site's record that this release reads.
 pub const SITE_FORMAT: u64 = 1;
@@ -34,8 +36,5 @@ pub fn site_parameter(site: &str) -> String {
 }
 
 fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match u64::deserialize(deserializer)? {
-        SITE_FORMAT => Ok(SITE_FORMAT),
-        other => Err(D::Error::custom(format!("the site has format {other}: this release reads format {SITE_FORMAT}"))),
-    }
+    format::known(deserializer, "site", SITE_FORMAT)
 }

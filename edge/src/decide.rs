@@ -100,8 +100,8 @@ impl Incoming {
     /// Whether the decision depends on a session's item that the router has not asked for yet.
     pub fn needs_session(&self, source: PlanSource<'_>, timing: &Timing, now: u64) -> bool {
         let plan = source.plan();
-        let has_asset = self.asset.is_some_and(|version| plan.serves_assets_of(version));
-        if has_asset || self.pass.is_some_and(|version| plan.honors_pass_to(version)) {
+        let has_asset = self.asset.is_some_and(|version| plan.is_open(version));
+        if has_asset || self.pass.is_some_and(|version| plan.is_open(version)) {
             return false;
         }
         match &self.claim {
@@ -175,10 +175,10 @@ pub fn decide(
 ) -> Decision {
     let plan = source.plan();
     let to = |version, route| Decision { version, route, from: None };
-    if let Some(version) = incoming.asset.filter(|&version| plan.serves_assets_of(version)) {
+    if let Some(version) = incoming.asset.filter(|&version| plan.is_open(version)) {
         return to(version, Route::Asset);
     }
-    if let Some(version) = incoming.pass.filter(|&version| plan.honors_pass_to(version)) {
+    if let Some(version) = incoming.pass.filter(|&version| plan.is_open(version)) {
         return to(version, Route::Pass);
     }
     let Some(session) = session_in_progress(&incoming.claim, stored, plan, timing, now) else {

@@ -1,6 +1,7 @@
 //! The router behind CloudFront's origin-request trigger.
 //!
-//! [`Router::redeem`] answers a request that is a link to a version. Every other request takes three steps. The router itself does no I/O:
+//! [`Router::redeem`] answers a request that is a link to a version. Every other request takes three steps. The
+//! router itself does no I/O:
 //!
 //! 1. [`Router::read`] reads the request, and [`Router::consider`] says whether a look-up in DynamoDB is
 //!    needed.

@@ -67,8 +67,8 @@ impl Tally {
     }
 
     fn of_drawn(&self, placed: Placed, count: impl FnOnce(&mut Draws)) {
-        if placed.placement == Placement::Drawn && placed.revision > 0 {
-            self.of_revision(placed.revision, count);
+        if let Some(revision) = drawn_under(placed) {
+            self.of_revision(revision, count);
         }
     }
 
@@ -118,9 +118,9 @@ impl Tally {
 impl FirstRequest {
     /// A draw arrived. `begin`: when. `None` for a session that was not drawn.
     pub(super) fn arrived(metrics: &Data<Metrics>, placed: Placed, begin: Instant) -> Option<Self> {
-        let is_drawn = placed.placement == Placement::Drawn && placed.revision > 0;
-        metrics.tally.of_drawn(placed, |draws| draws.drawn += 1);
-        is_drawn.then(|| Self { metrics: metrics.clone(), revision: placed.revision, begin, has_failed: false })
+        let revision = drawn_under(placed)?;
+        metrics.tally.of_revision(revision, |draws| draws.drawn += 1);
+        Some(Self { metrics: metrics.clone(), revision, begin, has_failed: false })
     }
 
     /// It is answered, perhaps with a 5xx.
@@ -137,6 +137,11 @@ impl Drop for FirstRequest {
             draws.first_failed += u64::from(self.has_failed);
         });
     }
+}
+
+/// The revision of the plan by which a session was drawn; `None` for one that was not.
+fn drawn_under(placed: Placed) -> Option<u64> {
+    (placed.placement == Placement::Drawn && placed.revision > 0).then_some(placed.revision)
 }
 
 /// A panic elsewhere must not end the counting.

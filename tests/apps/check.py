@@ -148,11 +148,7 @@ def websockets(running, folder):
 
 
 def browser(running, folder):
-    ports = [free_port(), free_port()]
-    for version, port in enumerate(ports, 1):
-        command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(port), "--log-level", "warning"]
-        start(running, command, port, cwd=APPS, env=os.environ | {"VERSION": str(version)})
-    up = Up(running, folder, ports)
+    up = shops(running, folder)
     driver = running.enter_context(chromium(folder))
     wait = WebDriverWait(driver, 20)
     driver.get(up.url + "/")
@@ -205,11 +201,7 @@ def browser(running, folder):
 
 
 def previews(running, folder):
-    ports = [free_port(), free_port()]
-    for version, port in enumerate(ports, 1):
-        command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(port), "--log-level", "warning"]
-        start(running, command, port, cwd=APPS, env=os.environ | {"VERSION": str(version)})
-    up = Up(running, folder, ports)
+    up = shops(running, folder)
     origin = json.loads(up.rollout("status", "--json"))["plan"]["versions"]["2"]["origin"]
     up.rollout("remove", "2", "--force")
     up.rollout("add", "2", "--origin", f"http://{origin['domain']}:{origin['port']}")
@@ -262,7 +254,8 @@ def previews(running, folder):
     assert driver.find_element(By.ID, "version").text == "2"
     time.sleep(5)
     assert version() == "1"
-    return "Chromium saw a staged and a live version by links, in two tabs, and its own session before, between and after"
+    return ("Chromium saw a staged and a live version by links, in two tabs, "
+            "and its own session before, between and after")
 
 
 def site(running, folder):
@@ -339,7 +332,8 @@ def clocks(running, folder):
 
 def terminal(running, folder):
     up = Up(running, folder, [free_port(), free_port()])
-    up.rollout("drain", "2", "--reason", "a reason that is longer than a line of the terminal can be, and goes on below")
+    reason = "a reason that is longer than a line of the terminal can be, and goes on below"
+    up.rollout("drain", "2", "--reason", reason)
 
     def seen(columns, *arguments):
         """What somebody sees in a terminal with so many columns."""
@@ -373,6 +367,15 @@ def rollout(*arguments, **environment):
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
+
+
+def shops(running, folder):
+    """`stickshift up` with two versions of the app on FastAPI."""
+    ports = [free_port(), free_port()]
+    for version, port in enumerate(ports, 1):
+        command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(port), "--log-level", "warning"]
+        start(running, command, port, cwd=APPS, env=os.environ | {"VERSION": str(version)})
+    return Up(running, folder, ports)
 
 
 def chromium(folder):

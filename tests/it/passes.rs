@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stickshift::clock::unix_now;
 use stickshift_contract::{Keys, Link, Pass, Receipt};
 
-use crate::cli::{Up, run};
+use crate::cli::Up;
 use crate::support::{
     Page, Viewer, as_cookie, change_plan, code, count_sessions, keys, receipt, spawn_machine, stored_session, token,
 };
@@ -167,10 +167,7 @@ async fn only_a_get_of_a_page_redeems() {
 #[actix_web::test]
 async fn an_operator_makes_a_link_that_works() {
     let up = Up::start(&["--weight", "2=0"], &[]);
-    let rollout = |arguments: &[&str]| {
-        let data_dir = up.data_dir().to_str().expect("text");
-        run(&[&["rollout", "--data-dir", data_dir], arguments].concat())
-    };
+    let rollout = |arguments: &[&str]| crate::rollout::rollout(&up, arguments);
     let (exit, output, error) = rollout(&["preview", "2", "--for", "30m", "--path", "/?a=1", "--json"]);
     assert_eq!((exit, error.as_str()), (0, ""));
     let made: Value = serde_json::from_str(&output).expect("one line of JSON");

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::time::sleep;
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::Value;
 use stickshift::clock::unix_now;
 use stickshift::serve::{self, OriginListeners};
 use stickshift::store::DynamoDb;
@@ -14,6 +13,7 @@ use stickshift_contract::{Draws, FORMATS, Histogram, Pulse, ROLLOUT_TABLE};
 
 use crate::cli::{Up, run};
 use crate::faulty::hanging;
+use crate::rollout::{rollout, status};
 use crate::support::{App, Viewer, any_port, as_cookie, code, dynamodb, receipt, send, token};
 use crate::upstream::{sidecar, spawn_app};
 
@@ -155,18 +155,6 @@ async fn a_table_that_never_answers_costs_no_request_anything() {
         assert_eq!(page.status, 200);
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Runs a verb of `rollout`.
-fn rollout(up: &Up, arguments: &[&str]) -> (i32, String, String) {
-    let data_dir = up.data_dir().to_str().expect("text");
-    run(&[&["rollout", "--data-dir", data_dir], arguments].concat())
-}
-
-fn status(up: &Up) -> Value {
-    let (code, output, error) = rollout(up, &["status", "--json"]);
-    assert_eq!((code, error.as_str()), (0, ""));
-    serde_json::from_str(&output).expect("one line of JSON")
 }
 
 #[actix_web::test]

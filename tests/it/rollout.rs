@@ -13,7 +13,7 @@ use crate::support::{Viewer, as_cookie, receipt, token};
 const KEYS: (&str, &str) = ("STICKSHIFT_KEYS", "0123456789abcdef0123456789abcdef");
 
 /// Runs a verb against an `up`: the exit code, and what was printed.
-fn rollout(up: &Up, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn rollout(up: &Up, arguments: &[&str]) -> (i32, String, String) {
     let data_dir = up.data_dir().to_str().expect("text");
     run(&[&["rollout", "--data-dir", data_dir], arguments].concat())
 }
@@ -26,7 +26,7 @@ fn done(up: &Up, arguments: &[&str]) -> String {
 }
 
 /// What `status --json` prints.
-fn status(up: &Up) -> Value {
+pub(crate) fn status(up: &Up) -> Value {
     serde_json::from_str(&done(up, &["status", "--json"])).expect("one line of JSON")
 }
 

@@ -7,6 +7,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Plan, PlannedVersion};
+use crate::format;
 use crate::version::VersionCode;
 
 /// The format of plans that this release reads and writes; `docs/formats.md` tells how to change it.
@@ -44,10 +45,7 @@ fn first_format() -> u64 {
 }
 
 fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match u64::deserialize(deserializer)? {
-        PLAN_FORMAT => Ok(PLAN_FORMAT),
-        other => Err(D::Error::custom(format!("the plan has format {other}: this release reads format {PLAN_FORMAT}"))),
-    }
+    format::known(deserializer, "plan", PLAN_FORMAT)
 }
 
 /// Reads the map of versions. A JSON text may name one version twice; serde would silently keep only

@@ -99,7 +99,7 @@ fn states_say_whose_sessions_stay() {
     assert!(stays("draining", 999) && !stays("draining", 1000));
     assert!(!stays("withdrawn", 0) && !stays("removed", 0));
     assert!(plan.keeps_sessions_of(code("draining"), None), "a plan that is not fresh ends no drain");
-    assert!(plan.serves_assets_of(code("draining")) && !plan.serves_assets_of(code("withdrawn")));
+    assert!(plan.is_open(code("draining")) && !plan.is_open(code("withdrawn")));
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn percentiles_are_upper_edges_and_differences_are_counts() {
 /// Never change this sample while its format is read.
 const FORMAT_1: &str = r#"{
     "format": 1, "instance": "a1048a579d71e19d", "sequence": 7, "started_at": 1800000000, "written_at": 1800000060,
-    "ended": true, "interval_seconds": 10, "lifetime_seconds": 720, "clock_allowance_seconds": 60, "plan_revision": 41, "formats": "receipt=1, plan=1",
+    "ended": true, "interval_seconds": 10, "lifetime_seconds": 720, "clock_allowance_seconds": 60,
+    "plan_revision": 41, "formats": "receipt=1, plan=1",
     "edges": { "receipt=1, plan=1": 1800000055 }, "requests": { "roll": [0, 9, 0, 0, 1] }, "latencies": { "6": 10 },
     "open_connections": 2, "misdirected": 3, "failed_writes": 4, "last_failed_write": 1800000050,
     "revisions": { "41": { "drawn": 10, "first_failed": 1, "renewed": 5, "failed": 2, "first_answers": { "6": 10 } } },

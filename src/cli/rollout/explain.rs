@@ -66,7 +66,7 @@ impl Explain {
             steps.push(Step("replica", format!("plan and session as {} has them", replica.region)));
         }
         if let Some(version) = incoming.pass {
-            let counts = if plan.honors_pass_to(version) { "" } else { ", which the plan does not show to anybody" };
+            let counts = if plan.is_open(version) { "" } else { ", which the plan does not show to anybody" };
             steps.push(Step("pass", format!("a valid pass to version {version}{counts}")));
         }
         let mut has_looked_up = false;

@@ -48,7 +48,7 @@ impl Preview {
         if !plan.versions().contains_key(&version) {
             bail!("version {version} is not in the plan: add it first");
         }
-        if !plan.honors_pass_to(version) {
+        if !plan.is_open(version) {
             bail!("version {version} is withdrawn, so it is shown to nobody");
         }
         let keys = site.pass_keys().await?;

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::words;
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_dynamodb::Client;
 use clap::Args;
@@ -19,6 +18,8 @@ use stickshift_contract::{
     PassKeys, PlanRecord, ROLLOUT_TABLE, SESSIONS_TABLE, SessionCookie, SiteRecord, site_parameter,
 };
 use stickshift_edge::{is_known_region, nearest_first};
+
+use super::words;
 
 /// Variables that say that AWS is meant.
 const AWS_VARIABLES: [&str; 4] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL_DYNAMODB"];

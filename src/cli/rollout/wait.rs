@@ -151,7 +151,8 @@ fn in_words(obstacle: &Obstacle) -> String {
             format!("instance {} is about to report that it is quiet", words::plain(instance))
         }
         Obstacle::Silent { instance, last_pulse, .. } => format!(
-            "instance {} has said nothing since {}, so it may still serve; if it is switched off, say so with --gone {0}",
+            "instance {} has said nothing since {}, so it may still serve; if it is switched off, say so with \
+             --gone {0}",
             words::plain(instance),
             words::time(*last_pulse)
         ),

@@ -1,7 +1,6 @@
 //! How plans and times are printed.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
