@@ -5,6 +5,7 @@
 
 mod change;
 mod drained;
+mod evidence;
 mod guard_rail;
 mod live;
 mod refusal;
@@ -12,6 +13,7 @@ mod report;
 
 pub use change::{Change, Leaving};
 pub use drained::{Departing, Gone, Obstacle, PROPAGATION_SECONDS};
+pub use evidence::{Failures, rate};
 pub use guard_rail::{Danger, dangers};
 pub use live::Count;
 pub use refusal::Refusal;

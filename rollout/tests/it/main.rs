@@ -1,5 +1,6 @@
 //! What each verb makes of a plan, and what it refuses.
 
+mod evidence;
 mod live;
 mod pulses;
 
