@@ -71,16 +71,25 @@ impl Histogram {
         self.counts.is_empty()
     }
 
-    /// The upper edge of the bucket in which `percent` of all lengths of time end, at most 68 s. `None` if nothing
-    /// was counted.
-    pub fn percentile(&self, percent: u64) -> Option<Duration> {
+    /// The bucket in which `percent` of all lengths of time end. `None` if nothing was counted.
+    pub fn percentile_bucket(&self, percent: u64) -> Option<u8> {
         let wanted = (u128::from(self.count()) * u128::from(percent)).div_ceil(100).max(1);
         let mut seen = 0u128;
-        let bucket = self.counts.iter().find_map(|(&bucket, &count)| {
+        self.counts.iter().find_map(|(&bucket, &count)| {
             seen += u128::from(count);
             (seen >= wanted).then_some(bucket)
-        })?;
+        })
+    }
+
+    /// The upper edge of that bucket, at most 68 s.
+    pub fn percentile(&self, percent: u64) -> Option<Duration> {
         let last = (Self::BUCKETS - 2).try_into().unwrap_or(u8::MAX);
-        Self::upper_edge(bucket.min(last))
+        Self::upper_edge(self.percentile_bucket(percent)?.min(last))
+    }
+
+    /// How many lengths of time were longer than the upper edge of a bucket.
+    pub fn count_above(&self, bucket: u8) -> u64 {
+        let longer = self.counts.range(bucket.saturating_add(1)..);
+        longer.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 }

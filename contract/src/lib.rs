@@ -12,6 +12,7 @@ mod histogram;
 mod interval;
 mod item;
 mod kind;
+mod lease;
 mod pass;
 mod placement;
 mod plan;
@@ -40,6 +41,7 @@ pub use interval::{
 };
 pub use item::SessionItem;
 pub use kind::{ASSET_PREFIX, Kind, KindInputs};
+pub use lease::{LEASE_SILENCE_SECONDS, Lease, RUN_FORMAT};
 pub use pass::{Link, PASS_COOKIE, PASS_PARAMETER, PREFIXED_PASS_COOKIE, Pass, PassKeys};
 pub use placement::{Placed, Placement};
 pub use plan::{
@@ -52,7 +54,7 @@ pub use route::Route;
 pub use setting::{ROLLOUT_TABLE, SESSIONS_TABLE, Setting, settings_table};
 pub use site::{SITE_FORMAT, SiteRecord, site_parameter};
 pub use tables::{
-    PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNameError, TableNames,
+    PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, RUN, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNameError, TableNames,
     TableSchema, minute_key, minute_partition, plan_history_key, pulse_partition,
 };
 pub use timing::Timing;

@@ -57,6 +57,13 @@ pub struct Pulse {
     /// How long the answers took.
     #[serde(default, skip_serializing_if = "Histogram::is_empty")]
     pub latencies: Histogram,
+    /// Whether sessions have receipts: without keys, an edge may send a session elsewhere before it has heard of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_receipts: bool,
+    /// For how many seconds the beat of a rollout's [`Lease`](crate::Lease) has not changed, by the instance's clock.
+    /// `None` without a rollout that runs by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_age_seconds: Option<u64>,
     /// Answers that are being sent, WebSockets among them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub open_connections: u64,

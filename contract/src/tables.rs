@@ -28,6 +28,9 @@ pub const PLAN_PARTITION: &str = "rollout";
 /// The range key of the plan in force.
 pub const PLAN_IN_FORCE: &str = "current";
 
+/// The range key of the rollout that runs by itself.
+pub const RUN: &str = "run";
+
 /// The range key of a plan in the history, padded so that a query returns the revisions in order:
 /// `0000000041`.
 pub fn plan_history_key(revision: u64) -> String {

@@ -40,9 +40,9 @@ pub enum Change {
     Remove(VersionCode),
     /// An earlier plan comes back, as the next revision.
     PutBack(Plan),
-    /// The same plan gets a revision above every one that an edge may know: after the table came back from a
-    /// backup, edges ignore the plan in it as an older one.
-    Restore,
+    /// The same plan gets another revision: after the table came back from a backup, because edges ignore the plan in it
+    /// as an older one; or to count sessions apart from those before.
+    Reissue,
 }
 
 /// What becomes of the sessions of a version that is aborted.
@@ -106,7 +106,7 @@ impl Change {
                 versions.remove(version);
                 give_rest_to(&mut versions, stable)?;
             }
-            Self::Restore => {}
+            Self::Reissue => {}
             Self::PutBack(earlier) => {
                 stable = earlier.stable();
                 let present = std::mem::replace(&mut versions, earlier.versions().clone());
@@ -117,7 +117,7 @@ impl Change {
                 }
             }
         }
-        if versions == *plan.versions() && stable == plan.stable() && *self != Self::Restore {
+        if versions == *plan.versions() && stable == plan.stable() && *self != Self::Reissue {
             return Err(Refusal::NothingChanges);
         }
         let revision = last_revision.max(plan.revision()).saturating_add(1);

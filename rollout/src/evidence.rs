@@ -55,17 +55,45 @@ impl Failures {
         ln_mean_exp(GUESSES.iter().map(|guess| self.ln_likelihood((guess * tolerance).ln()) - tolerated)).exp()
     }
 
+    /// Whether [`Failures::ratio`] ends below `ratio`.
+    pub(crate) fn is_below(&self, ratio: f64, alpha: f64) -> bool {
+        self.slope(ratio.ln()) < 0.0 && !self.allows(ratio.ln(), self.ln_mixed(), alpha)
+    }
+
+    /// Whether it begins above `ratio`.
+    pub(crate) fn is_above(&self, ratio: f64, alpha: f64) -> bool {
+        self.slope(ratio.ln()) > 0.0 && !self.allows(ratio.ln(), self.ln_mixed(), alpha)
+    }
+
     /// Where the true ratio of the risks is, canary to stable, with a probability of `1 - alpha` at all looks together.
     /// The upper end may be infinite.
     pub fn ratio(&self, alpha: f64) -> (f64, f64) {
-        let mixed =
-            ln_mean_exp((-GRID..=GRID).map(|k| self.ln_likelihood(f64::from(k) / 2.0 * std::f64::consts::LN_2)));
-        let is_inside = |ln_ratio: f64| mixed - self.ln_likelihood(ln_ratio) < -alpha.ln();
+        let ln_mixed = self.ln_mixed();
+        let is_inside = |ln_ratio: f64| self.allows(ln_ratio, ln_mixed, alpha);
         // The likelihood is concave in the logarithm of the ratio, so what is inside is one interval around its peak.
         let peak = halved(-RATIO_BOUND, RATIO_BOUND, |ln_ratio| self.slope(ln_ratio) > 0.0);
         let low = if is_inside(-RATIO_BOUND) { 0.0 } else { halved(peak, -RATIO_BOUND, is_inside).exp() };
         let high = if is_inside(RATIO_BOUND) { f64::INFINITY } else { halved(peak, RATIO_BOUND, is_inside).exp() };
         (low, high)
+    }
+
+    /// The same failures as if there were `numerator / denominator` times as many sessions.
+    pub(crate) fn scaled(&self, numerator: u64, denominator: u64) -> Self {
+        let scaled = |(share, count): &(f64, u64)| (*share, scale(*count, numerator, denominator));
+        Self {
+            by_share: self.by_share.iter().map(scaled).collect(),
+            on_canary: scale(self.on_canary, numerator, denominator),
+        }
+    }
+
+    /// Whether a ratio is in the confidence sequence.
+    fn allows(&self, ln_ratio: f64, ln_mixed: f64, alpha: f64) -> bool {
+        ln_mixed - self.ln_likelihood(ln_ratio) < -alpha.ln()
+    }
+
+    /// The logarithm of the mean likelihood of the ratios that the confidence sequence mixes.
+    fn ln_mixed(&self) -> f64 {
+        ln_mean_exp((-GRID..=GRID).map(|k| self.ln_likelihood(f64::from(k) / 2.0 * std::f64::consts::LN_2)))
     }
 
     /// The logarithm of the likelihood of a ratio, relative to that of the ratio 1.
@@ -91,6 +119,12 @@ pub fn rate(failed: u64, seen: u64, alpha: f64) -> (f64, f64) {
     let low = if failed == 0 { 0.0 } else { halved(seen_share, 0.0, is_inside) };
     let high = if failed == seen { 1.0 } else { halved(seen_share, 1.0, is_inside) };
     (low, high)
+}
+
+/// Whether [`rate`] ends at `limit` or below.
+pub(crate) fn is_rare(failed: u64, seen: u64, limit: f64, alpha: f64) -> bool {
+    let failed = failed.min(seen);
+    limit >= 1.0 || real(failed) <= limit * real(seen) && ln_rate_quotient(failed, seen, limit) >= -alpha.ln()
 }
 
 /// The logarithm of `B(1+S, 1+n-S) / (p^S (1-p)^(n-S))`.
@@ -121,6 +155,12 @@ fn ln_mean_exp(logarithms: impl Iterator<Item = f64> + Clone) -> f64 {
         count += 1.0;
     }
     highest + (sum / count).ln()
+}
+
+/// `count * numerator / denominator`, rounded up.
+pub(crate) fn scale(count: u64, numerator: u64, denominator: u64) -> u64 {
+    let scaled = (u128::from(count) * u128::from(numerator)).div_ceil(u128::from(denominator));
+    scaled.try_into().unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

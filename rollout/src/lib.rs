@@ -3,18 +3,29 @@
 //!
 //! This crate is pure: `now` is an argument, and nothing is read or written.
 
+mod assessment;
 mod change;
 mod drained;
 mod evidence;
+mod gate;
 mod guard_rail;
 mod live;
 mod refusal;
 mod report;
+mod run;
+mod watch;
 
+pub use assessment::{Check, Hold, RunReport};
 pub use change::{Change, Leaving};
 pub use drained::{Departing, Gone, Obstacle, PROPAGATION_SECONDS};
 pub use evidence::{Failures, rate};
+pub use gate::{Gate, GateReport, Verdict};
 pub use guard_rail::{Danger, dangers};
 pub use live::Count;
 pub use refusal::Refusal;
 pub use report::{Confidence, VersionReport, WINDOW_SECONDS, interval, is_alive};
+pub use run::{
+    BASELINE_ANSWERS, Decided, Decision, Judged, Look, OnFail, Outcome, Paused, Phase, Run, RunOptions, RunRefusal,
+    Seen, Turn,
+};
+pub use watch::{ByRevision, Counts, Finished, Pair, Watch};

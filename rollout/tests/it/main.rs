@@ -3,6 +3,7 @@
 mod evidence;
 mod live;
 mod pulses;
+mod simulated;
 
 use std::collections::BTreeMap;
 
@@ -113,7 +114,7 @@ fn an_earlier_plan_comes_back_and_withdrawals_are_remembered() {
     assert_eq!((back.revision(), back.stable()), (9, code("1")));
     let two = &back.versions()[&code("2")];
     assert_eq!((two.state, two.weight, two.withdrawn_at), (State::Live, percent("10"), Some(NOW)));
-    let restored = Change::Restore.apply(&plan(), 41, NOW).expect("a plan");
+    let restored = Change::Reissue.apply(&plan(), 41, NOW).expect("a plan");
     assert_eq!((restored.revision(), restored.versions()), (42, plan().versions()));
     // Withdrawing again what is withdrawn changes nothing, so the time stays.
     let again = Change::Abort { version: Some(code("2")), leaving: Leaving::Evict }.apply(&evicted, 8, NOW + 9);

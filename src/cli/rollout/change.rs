@@ -218,7 +218,7 @@ impl Restore {
             let read = last.pulses.iter().map(|pulse| pulse.plan_revision);
             known = read.filter(|revision| *revision < Plan::MAX_REVISION).fold(known, u64::max);
         }
-        self.change.make_above(site, &Change::Restore, known).await
+        self.change.make_above(site, &Change::Reissue, known).await
     }
 }
 
@@ -273,7 +273,7 @@ impl PlanChange {
 /// Errors: the plan is dangerous.
 async fn refuse_dangers(site: &Site, change: &Change, before: &Plan, after: &Plan) -> Result<()> {
     // An emergency must not wait for what instances and edges say of themselves.
-    let is_emergency = matches!(change, Change::Abort { .. } | Change::Restore);
+    let is_emergency = matches!(change, Change::Abort { .. } | Change::Reissue);
     let mut last = BTreeMap::new();
     for &version in after.versions().keys() {
         match site.pulses.last(version).await {
