@@ -20,7 +20,7 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 use clap::{Parser, Subcommand};
 #[cfg(feature = "operator")]
-pub(crate) use rollout::TimedOut;
+pub(crate) use rollout::{TakenBack, TimedOut};
 
 /// Sticky canary releases behind Amazon CloudFront.
 #[derive(Debug, Parser)]

@@ -25,6 +25,10 @@ async fn main() -> ExitCode {
             if cause.is::<cli::TimedOut>() {
                 return ExitCode::from(4);
             }
+            #[cfg(feature = "operator")]
+            if cause.is::<cli::TakenBack>() {
+                return ExitCode::from(3);
+            }
             ExitCode::FAILURE
         }
     }

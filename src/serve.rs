@@ -100,6 +100,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         table: shared.tables.rollout,
         interval: Duration::from_secs(shared.pulse_seconds),
         timing: shared.cookie.timing,
+        has_receipts: shared.cookie.keys.is_some(),
         metrics: metrics.clone(),
     });
     let standing = heartbeat.standing();

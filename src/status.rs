@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::Client;
-use stickshift_contract::{PlanRecord, State, VersionCode};
-use stickshift_rollout::{Confidence, Count, Departing, Gone, Obstacle, VersionReport, WINDOW_SECONDS, interval};
+use stickshift_contract::{LEASE_SILENCE_SECONDS, PlanRecord, State, VersionCode};
+use stickshift_rollout::{
+    Confidence, Count, Departing, Gone, Obstacle, Run, VersionReport, WINDOW_SECONDS, interval, is_alive,
+};
 
 use crate::clock::unix_now;
 use crate::store::plans::read_plan_in_force;
@@ -27,6 +29,10 @@ pub struct Status {
     pub live: Live,
     /// What the instances of each version in the plan report together.
     pub reports: BTreeMap<VersionCode, VersionReport>,
+    /// The last rollout that ran by itself.
+    pub run: Option<Run>,
+    /// For how many seconds nobody has looked at it, as the instances have seen it.
+    pub lease_age_seconds: Option<u64>,
     /// Pulses of each version that this release cannot read.
     unreadable: BTreeMap<VersionCode, u64>,
 }
@@ -61,19 +67,29 @@ pub struct DrainWatch {
 
 impl Status {
     /// Reads it. A table of sessions with more than `bound` items is estimated. Errors: a table cannot be used.
-    pub async fn read(record: PlanRecord, sessions: &SessionStore, pulses: &PulseStore, bound: u64) -> Result<Self> {
+    pub async fn read(
+        record: PlanRecord,
+        run: Option<Run>,
+        sessions: &SessionStore,
+        pulses: &PulseStore,
+        bound: u64,
+    ) -> Result<Self> {
         let live = Live::count(sessions, unix_now(), bound).await?;
         let (mut reports, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
+        let mut lease_age_seconds = None;
         for &version in record.plan.versions().keys() {
             let (last, now) = (pulses.last(version).await.context(PULSES)?, unix_now());
             // Clocks differ, and the report measures by the clocks of the instances.
             let (from, to) = (now.saturating_sub(2 * WINDOW_SECONDS), now + WINDOW_SECONDS);
             let minutes = pulses.minutes(version, from, to).await.context(PULSES)?;
+            let alive = last.pulses.iter().filter(|pulse| is_alive(pulse, now));
+            // Whoever saw the last beat is right.
+            lease_age_seconds = alive.filter_map(|pulse| pulse.lease_age_seconds).chain(lease_age_seconds).min();
             let report = VersionReport::new(&last.pulses, &minutes.pulses, record.plan.revision(), now);
             reports.insert(version, report);
             unreadable.insert(version, last.unreadable);
         }
-        Ok(Self { record, live, reports, unreadable })
+        Ok(Self { record, live, reports, run, lease_age_seconds, unreadable })
     }
 
     /// The share of new sessions that arrived at a version under the plan in force, from 0 to 1, and where the true
@@ -127,10 +143,25 @@ impl Status {
             }
             warnings.extend(self.wrong_share(version));
         }
+        warnings.extend(self.nobody_looks());
         for (version, count) in self.live.by_version().filter(|(version, _)| !plan.versions().contains_key(version)) {
             warnings.push(format!("{} sessions are on version {version}, which is not in the plan", count.sessions));
         }
         warnings
+    }
+
+    /// What to say if a rollout should run and nobody looks at it.
+    fn nobody_looks(&self) -> Option<String> {
+        let run = self.run.as_ref().filter(|run| run.outcome().is_none())?;
+        let holder = &run.lease.holder;
+        let silence = self.lease_age_seconds.filter(|age| *age >= LEASE_SILENCE_SECONDS);
+        let who = match (holder.as_str(), silence) {
+            ("", _) => String::new(),
+            (_, None) => return None,
+            (holder, Some(seconds)) => format!(", and {holder} has not for {seconds} s"),
+        };
+        let canary = run.canary();
+        Some(format!("NOBODY LOOKS at the rollout to version {canary}{who}: start `rollout run --to {canary}` again"))
     }
 
     /// What to say if a version gets clearly fewer new sessions than planned.

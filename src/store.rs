@@ -1,7 +1,10 @@
 //! DynamoDB: AWS's or the embedded one. They differ only in endpoint and credentials.
 
+pub mod lease;
 pub mod plans;
 pub mod pulses;
+#[cfg(feature = "operator")]
+pub mod runs;
 pub mod sessions;
 pub mod tables;
 

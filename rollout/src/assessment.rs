@@ -263,8 +263,8 @@ impl Assessment {
             Wait::Baseline(missing) => {
                 format!("{missing} more first answers of version {} to compare with", run.stable)
             }
-            Wait::WarmUp(seconds) => format!("{} more to warm up", in_words(seconds)),
-            Wait::Time(seconds) => format!("{} more of this step", in_words(seconds)),
+            Wait::WarmUp(seconds) => format!("{} more to warm up", seconds_in_words(seconds)),
+            Wait::Time(seconds) => format!("{} more of this step", seconds_in_words(seconds)),
             Wait::Sessions(missing) => {
                 format!("{missing} more sessions on version {}{}", run.canary(), self.about(missing))
             }
@@ -287,7 +287,7 @@ impl Assessment {
         if self.drawn_in_step == 0 {
             return String::new();
         }
-        format!(" (about {} at this rate)", in_words(scale(sessions, self.elapsed.max(1), self.drawn_in_step)))
+        format!(" (about {} at this rate)", seconds_in_words(scale(sessions, self.elapsed.max(1), self.drawn_in_step)))
     }
 
     /// Why the canary has failed, in words.
@@ -361,7 +361,7 @@ fn sum(counts: &ByRevision, run: &Run, number: fn(&Counts) -> u64) -> u64 {
 }
 
 /// Seconds as `45 s`, `12 min` or `3.5 h`.
-fn in_words(seconds: u64) -> String {
+pub fn seconds_in_words(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds.div_ceil(60)),

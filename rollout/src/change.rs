@@ -29,10 +29,10 @@ pub enum Change {
         /// The end of the drain.
         until: Option<u64>,
     },
-    /// A version gets no new sessions; `None` is the only version besides the stable one that gets some.
+    /// A version gets no new sessions.
     Abort {
         /// The version.
-        version: Option<VersionCode>,
+        version: VersionCode,
         /// What becomes of its sessions.
         leaving: Leaving,
     },
@@ -90,13 +90,12 @@ impl Change {
                 give_rest_to(&mut versions, stable)?;
             }
             Self::Abort { version, leaving } => {
-                let version = version.map_or_else(|| canary(plan), Ok)?;
-                let planned = leave(&mut versions, version, stable)?;
+                let planned = leave(&mut versions, *version, stable)?;
                 (planned.state, planned.until) = match leaving {
                     Leaving::Drain => (State::Draining, None),
                     Leaving::Evict => (State::Withdrawn, None),
                 };
-                if *leaving == Leaving::Evict && plan.versions()[&version].state != State::Withdrawn {
+                if *leaving == Leaving::Evict && plan.versions()[version].state != State::Withdrawn {
                     planned.withdrawn_at = Some(now);
                 }
                 give_rest_to(&mut versions, stable)?;
@@ -180,8 +179,8 @@ fn sum_of_live(versions: &Versions, without: Option<VersionCode>) -> u32 {
     live.map(|(_, planned)| u32::from(planned.weight.basis_points())).sum()
 }
 
-/// The only version besides the stable one that gets new sessions.
-fn canary(plan: &Plan) -> Result<VersionCode, Refusal> {
+/// The only version besides the stable one that gets new sessions. Errors: there is none, or several.
+pub fn canary(plan: &Plan) -> Result<VersionCode, Refusal> {
     let is_canary = |(version, planned): &(&VersionCode, &PlannedVersion)| {
         **version != plan.stable() && planned.state == State::Live && planned.weight != Weight::NONE
     };

@@ -15,8 +15,8 @@ mod report;
 mod run;
 mod watch;
 
-pub use assessment::{Check, Hold, RunReport};
-pub use change::{Change, Leaving};
+pub use assessment::{Check, Hold, RunReport, seconds_in_words};
+pub use change::{Change, Leaving, canary};
 pub use drained::{Departing, Gone, Obstacle, PROPAGATION_SECONDS};
 pub use evidence::{Failures, rate};
 pub use gate::{Gate, GateReport, Verdict};

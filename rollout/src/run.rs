@@ -145,6 +145,22 @@ pub enum Outcome {
     Aborted,
 }
 
+impl Outcome {
+    fn decided(self) -> Decided {
+        match self {
+            Self::Reached => Decided::Reached,
+            Self::Failed => Decided::Failed,
+            Self::Aborted => Decided::Aborted,
+        }
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.decided().fmt(formatter)
+    }
+}
+
 /// A pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
@@ -398,6 +414,21 @@ impl Run {
         Ok(())
     }
 
+    /// Ends, because somebody has taken the canary back. Errors: it is over.
+    pub fn abort(&mut self, why: String) -> Result<(), RunRefusal> {
+        if self.outcome().is_some() {
+            return Err(RunRefusal::Over(self.canary()));
+        }
+        self.end(Outcome::Aborted, why);
+        Ok(())
+    }
+
+    /// Pauses, because the plan must not be what the run wants.
+    pub fn pause_for(&mut self, why: String) -> Option<Decision> {
+        self.pause(why.clone()).ok()?;
+        Turn::of(Decided::Paused, why).decision
+    }
+
     /// Takes in what a look is at, and decides. The changed state holds once the turn's change is in force.
     pub fn look(&mut self, watch: &mut Watch, look: &Look<'_>) -> Turn {
         let complete_from = watch.look(look.pulses, self.slow_above, look.now, look.unix_now);
@@ -406,8 +437,8 @@ impl Run {
         }
         self.finished = watch.finished(|revision| self.revisions.contains_key(&revision));
         self.misdirected_before.get_or_insert(watch.misdirected());
-        if self.outcome().is_some() {
-            return Turn::default();
+        if let Phase::Ended { outcome, why } = &self.phase {
+            return Turn::of(outcome.decided(), why.clone());
         }
         if let Some(turn) = self.notice_change(look.record) {
             return turn;
@@ -476,20 +507,19 @@ impl Run {
         let state = plan.versions().get(&self.canary()).map(|planned| planned.state);
         self.note_plan(plan);
         if plan.stable() == self.canary() {
-            return Some(self.end(Outcome::Reached, Decided::Reached, format!("promoted by {by}")));
+            return Some(self.end(Outcome::Reached, format!("promoted by {by}")));
         }
         if !matches!(state, Some(State::Live | State::Staged)) {
-            return Some(self.end(Outcome::Aborted, Decided::Aborted, format!("taken back by {by}")));
+            return Some(self.end(Outcome::Aborted, format!("taken back by {by}")));
         }
-        let why = format!("the plan was changed by {by}");
-        self.pause(why.clone()).ok()?;
-        Some(Turn::of(Decided::Paused, why))
+        let decision = self.pause_for(format!("the plan was changed by {by}"))?;
+        Some(Turn { decision: Some(decision), ..Turn::default() })
     }
 
-    fn end(&mut self, outcome: Outcome, decided: Decided, why: String) -> Turn {
+    fn end(&mut self, outcome: Outcome, why: String) -> Turn {
         self.phase = Phase::Ended { outcome, why: why.clone() };
         (self.paused, self.lease.is_over) = (None, true);
-        Turn::of(decided, why)
+        Turn::of(outcome.decided(), why)
     }
 
     fn fail(&mut self, fault: &str, assessment: &Assessment) -> Turn {
@@ -502,8 +532,8 @@ impl Run {
                 return Turn::of(Decided::Paused, format!("version {} has failed: {why}", self.canary()));
             }
         };
-        let change = Change::Abort { version: Some(self.canary()), leaving };
-        self.end(Outcome::Failed, Decided::Failed, why).with(change)
+        let change = Change::Abort { version: self.canary(), leaving };
+        self.end(Outcome::Failed, why).with(change)
     }
 
     /// Takes a step, if it is time.
@@ -530,11 +560,11 @@ impl Run {
                 match self.options.steps.get(index + 1).copied() {
                     None => {
                         let text = format!("{before} is the last step: {figures}");
-                        self.end(Outcome::Reached, Decided::Reached, text)
+                        self.end(Outcome::Reached, text)
                     }
                     Some(Weight::ALL) => {
                         let text = format!("{before} to 100 %, every gate passes: {figures}");
-                        self.end(Outcome::Reached, Decided::Reached, text).with(Change::Promote(self.canary()))
+                        self.end(Outcome::Reached, text).with(Change::Promote(self.canary()))
                     }
                     Some(next) => {
                         self.phase = Phase::Step { index: index + 1, since: now };

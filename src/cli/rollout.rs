@@ -1,11 +1,16 @@
 //! `stickshift rollout`: the operator's commands.
 
 mod change;
+mod commands;
 mod explain;
 mod history;
 mod preview;
+mod progress;
+mod run;
+mod screen;
 mod site;
 mod status;
+mod steer;
 mod wait;
 mod words;
 
@@ -16,8 +21,11 @@ use change::{Add, Drain, SetWeight};
 use explain::Explain;
 use history::History;
 use preview::Preview;
+use run::RunArguments;
+pub(crate) use run::TakenBack;
 use site::{Site, SiteArguments};
 use status::StatusArguments;
+use steer::Pause;
 pub(crate) use wait::TimedOut;
 
 #[derive(Debug, Args)]
@@ -59,6 +67,14 @@ enum Verb {
     Remove(change::Remove),
     /// Put an earlier plan in force again
     Undo(change::Undo),
+    /// Take a version from its first share of new sessions to all of them, step by step, and back if it is worse
+    Run(RunArguments),
+    /// Let the rollout that runs take no step; a version that fails is still taken back
+    Pause(Pause),
+    /// Let the rollout that runs go on after a pause
+    Resume,
+    /// Let the rollout begin again whose version has failed
+    Retry,
     /// Make every edge use the plan again after the tables came back from a backup
     Restore(change::Restore),
 }
@@ -78,6 +94,10 @@ pub(super) async fn rollout(arguments: Rollout) -> Result<()> {
         Verb::Abort(abort) => abort.run(&site).await,
         Verb::Remove(remove) => remove.run(&site).await,
         Verb::Undo(undo) => undo.run(&site).await,
+        Verb::Run(run) => run.run(&site).await,
+        Verb::Pause(pause) => pause.run(&site).await,
+        Verb::Resume => steer::resume(&site).await,
+        Verb::Retry => steer::retry(&site).await,
         Verb::Restore(restore) => restore.run(&site).await,
     }
 }

@@ -11,13 +11,14 @@ use actix_web::rt::{self, task::JoinHandle};
 use actix_web::web::Data;
 use aws_sdk_dynamodb::Client;
 use log::Level;
-use stickshift_contract::{FORMATS, PULSE_FORMAT, Pulse, State, Timing, VersionCode};
+use stickshift_contract::{FORMATS, Lease, PULSE_FORMAT, Pulse, State, Timing, VersionCode};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::metrics::Metrics;
 use crate::clock::unix_now;
 use crate::minute_log::MinuteLog;
+use crate::store::lease::read_lease;
 use crate::store::plans::read_plan;
 use crate::store::pulses::{PulseStore, PulseStoreError};
 
@@ -26,6 +27,8 @@ const FRESH: Duration = Duration::from_secs(30);
 
 static PLAN_FAILURES: MinuteLog =
     MinuteLog::new(Level::Warn, "the plan could not be read", Some("the plan can be read again"));
+
+static LEASE_FAILURES: MinuteLog = MinuteLog::new(Level::Warn, "the rollout that runs could not be read", None);
 
 static PULSE_FAILURES: MinuteLog =
     MinuteLog::new(Level::Warn, "the pulse could not be written", Some("the pulse can be written again"));
@@ -46,6 +49,10 @@ pub(super) struct Standing {
     has_beaten: bool,
 }
 
+/// The lease of the rollout that runs by itself, as an instance has seen it.
+#[derive(Debug, Default)]
+struct LeaseWatch(Option<(Lease, Instant)>);
+
 /// The task that reads and writes.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
@@ -64,6 +71,8 @@ pub(super) struct HeartbeatConfig {
     pub(super) interval: Duration,
     /// How long sessions live, and how far clocks may differ.
     pub(super) timing: Timing,
+    /// Whether sessions have receipts.
+    pub(super) has_receipts: bool,
     pub(super) metrics: Data<Metrics>,
 }
 
@@ -76,6 +85,7 @@ struct Pulses {
     started_at: u64,
     interval: Duration,
     timing: Timing,
+    has_receipts: bool,
     metrics: Data<Metrics>,
     sequence: AtomicU64,
 }
@@ -91,7 +101,7 @@ impl Standing {
 
 impl Heartbeat {
     pub(super) fn start(config: HeartbeatConfig) -> Self {
-        let HeartbeatConfig { version, client, table, interval, timing, metrics } = config;
+        let HeartbeatConfig { version, client, table, interval, timing, has_receipts, metrics } = config;
         let pulses = Arc::new(Pulses {
             store: PulseStore::new(client.clone(), table.clone()),
             version,
@@ -99,6 +109,7 @@ impl Heartbeat {
             started_at: unix_now(),
             interval,
             timing,
+            has_receipts,
             metrics,
             sequence: AtomicU64::new(0),
         });
@@ -107,11 +118,12 @@ impl Heartbeat {
         let task = rt::spawn(async move {
             let mut interval = tokio::time::interval(interval);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut minute = 0;
+            let (mut minute, mut lease) = (0, LeaseWatch::default());
             loop {
                 interval.tick().await;
                 read_standing(&client, &table, version, &sender).await;
-                let pulse = beats.next(sender.borrow().revision, false);
+                lease.look(&client, &table).await;
+                let pulse = beats.next(sender.borrow().revision, lease.age_seconds(), false);
                 if let Err(cause) = beats.write(&pulse, &mut minute).await {
                     PULSE_FAILURES.note(&cause);
                 } else {
@@ -142,7 +154,7 @@ impl Heartbeat {
     /// Writes the last pulse, once nothing is served any more.
     pub(super) async fn end(self) {
         self.task.abort();
-        let pulse = self.pulses.next(self.standing.borrow().revision, true);
+        let pulse = self.pulses.next(self.standing.borrow().revision, None, true);
         if let Err(cause) = self.pulses.store.write(self.pulses.version, &pulse).await {
             log::warn!("the last pulse could not be written, so this instance will be taken for crashed: {cause}");
         }
@@ -168,9 +180,24 @@ async fn read_standing(client: &Client, table: &str, version: VersionCode, stand
     }
 }
 
+impl LeaseWatch {
+    /// Reads it. One that cannot be read is as old as before.
+    async fn look(&mut self, client: &Client, table: &str) {
+        match (read_lease(client, table).await, &self.0) {
+            (Ok(Some(lease)), Some((known, _))) if lease == *known => {}
+            (Ok(lease), _) => self.0 = lease.map(|lease| (lease, Instant::now())),
+            (Err(cause), _) => LEASE_FAILURES.note(&format!("{cause:#}")),
+        }
+    }
+
+    fn age_seconds(&self) -> Option<u64> {
+        self.0.as_ref().map(|(_, since)| since.elapsed().as_secs())
+    }
+}
+
 impl Pulses {
     /// The next pulse. `plan_revision`: of the last plan that was read.
-    fn next(&self, plan_revision: u64, ended: bool) -> Pulse {
+    fn next(&self, plan_revision: u64, lease_age_seconds: Option<u64>, ended: bool) -> Pulse {
         let mut pulse = Pulse {
             format: PULSE_FORMAT,
             instance: self.instance.clone(),
@@ -183,9 +210,12 @@ impl Pulses {
             clock_allowance_seconds: self.timing.clock_allowance_seconds,
             plan_revision,
             formats: FORMATS.to_owned(),
+            has_receipts: self.has_receipts,
+            lease_age_seconds,
             ..Pulse::default()
         };
         self.metrics.put_into(&mut pulse);
+        self.metrics.lease_age.set(lease_age_seconds.unwrap_or(0).try_into().unwrap_or(i64::MAX));
         pulse
     }
 

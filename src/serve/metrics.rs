@@ -39,6 +39,8 @@ pub(super) struct Metrics {
     pub misdirected: Counter,
     /// Answers of a sidecar that are still being sent, WebSockets among them.
     pub open_connections: Gauge,
+    /// For how many seconds nobody has looked at the rollout that runs by itself; 0 without one.
+    pub lease_age: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,6 +68,12 @@ impl Metrics {
             "Answers that are still being sent, with WebSockets",
             open_connections.clone(),
         );
+        let lease_age = Gauge::default();
+        registry.register(
+            "rollout_lease_age_seconds",
+            "For how long nobody has looked at the rollout that runs, 0 without one",
+            lease_age.clone(),
+        );
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::<u64, AtomicU64>::default();
             registry.register(name, help, counter.clone());
@@ -80,6 +88,7 @@ impl Metrics {
             sessions_failed: counter("sessions_failed", "Sessions that saw their first answer with a 5xx status"),
             misdirected: counter("misdirected", "Requests that the edge meant for another version"),
             open_connections,
+            lease_age,
             registry,
             requests,
             latency,

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use serde::de::DeserializeOwned;
 use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, PlanRecord, ROLLOUT_SCHEMA, plan_history_key};
@@ -20,16 +19,24 @@ pub enum PlanStoreError {
     /// The history has a plan with this revision already.
     #[error("revision {0} is in the history of plans already: a change goes on above the highest revision there")]
     InHistory(u64),
+    /// Somebody else has written the rollout that runs.
+    #[error("somebody else has changed the rollout that runs: read it and try again")]
+    RunConflict,
     /// The stored item is not a plan that this release can read.
-    #[error("the plan in force in the table of plans cannot be used, so put a good one there: {0}")]
-    Unreadable(#[source] serde_dynamo::Error),
+    #[error("the item {key} in the table of plans cannot be used, so put a good one there: {cause}")]
+    Unreadable {
+        /// Its range key.
+        key: String,
+        /// Why.
+        cause: serde_dynamo::Error,
+    },
     /// DynamoDB did not answer, or refused.
     #[error("could not use the table of plans: {}", causes(.0.as_ref()))]
     Store(Box<aws_sdk_dynamodb::Error>),
 }
 
 impl PlanStoreError {
-    fn store(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
+    pub(super) fn store(cause: impl Into<aws_sdk_dynamodb::Error>) -> Self {
         Self::Store(Box::new(cause.into()))
     }
 }
@@ -49,7 +56,7 @@ pub async fn read_revision(client: &Client, table: &str, revision: u64) -> Resul
     read_item(client, table, &plan_history_key(revision)).await
 }
 
-async fn read_item<T: DeserializeOwned>(
+pub(super) async fn read_item<T: DeserializeOwned>(
     client: &Client,
     table: &str,
     sort_key: &str,
@@ -62,7 +69,8 @@ async fn read_item<T: DeserializeOwned>(
         .key(range_key.0, range_key.1)
         .consistent_read(true);
     let item = call.send().await.map_err(PlanStoreError::store)?.item;
-    item.map(serde_dynamo::from_item).transpose().map_err(PlanStoreError::Unreadable)
+    let item = item.map(serde_dynamo::from_item).transpose();
+    item.map_err(|cause| PlanStoreError::Unreadable { key: sort_key.to_owned(), cause })
 }
 
 /// Puts a plan in force in `table` and into the history there, in one transaction. The plan in force must
@@ -70,6 +78,17 @@ async fn read_item<T: DeserializeOwned>(
 ///
 /// Errors: [`PlanStoreError::Conflict`] if it has another one.
 pub async fn write_plan(client: &Client, table: &str, before: u64, record: &PlanRecord) -> Result<(), PlanStoreError> {
+    write_plan_and(client, table, before, record, None).await
+}
+
+/// The same, together with another write of the table, or neither.
+pub(super) async fn write_plan_and(
+    client: &Client,
+    table: &str,
+    before: u64,
+    record: &PlanRecord,
+    other: Option<Put>,
+) -> Result<(), PlanStoreError> {
     let revision = record.plan.revision();
     let put = |sort_key: &str| {
         let item: HashMap<_, _> = serde_dynamo::to_item(record).expect("an item can hold every value of a plan");
@@ -86,10 +105,9 @@ pub async fn write_plan(client: &Client, table: &str, before: u64, record: &Plan
         .expression_attribute_names("#revision", "revision")
         .expression_attribute_values(":before", AttributeValue::N(before.to_string()));
     let history = put(&plan_history_key(revision)).condition_expression("attribute_not_exists(#pk)");
-    let write = |put: PutBuilder| {
-        TransactWriteItem::builder().put(put.build().expect("the table and the item are set")).build()
-    };
-    let call = client.transact_write_items().transact_items(write(in_force)).transact_items(write(history));
+    let puts = [in_force, history].map(|put| put.build().expect("the table and the item are set"));
+    let writes = puts.into_iter().chain(other).map(|put| TransactWriteItem::builder().put(put).build());
+    let call = client.transact_write_items().set_transact_items(Some(writes.collect()));
     let mut pause = Duration::from_millis(50);
     for _ in 1..ATTEMPTS {
         match call.clone().send().await.map_err(aws_sdk_dynamodb::Error::from) {
@@ -128,7 +146,8 @@ fn finish(result: Result<(), aws_sdk_dynamodb::Error>, before: u64, revision: u6
     const FAILED: &str = "ConditionalCheckFailed";
     result.map_err(|cause| match cancellation_codes(&cause).as_slice() {
         [FAILED, ..] => PlanStoreError::Conflict(before),
-        [_, FAILED] => PlanStoreError::InHistory(revision),
+        [_, FAILED, ..] => PlanStoreError::InHistory(revision),
+        [_, _, FAILED] => PlanStoreError::RunConflict,
         _ => PlanStoreError::store(cause),
     })
 }
@@ -167,8 +186,8 @@ async fn query_history(
     Ok(call.send().await.map_err(PlanStoreError::store)?.items.unwrap_or_default())
 }
 
-/// The key of a plan: names and values of both attributes.
-fn plan_key(sort_key: &str) -> [(&'static str, AttributeValue); 2] {
+/// The key of a plan, or of the run: names and values of both attributes.
+pub(super) fn plan_key(sort_key: &str) -> [(&'static str, AttributeValue); 2] {
     let range_key = ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key");
     [
         (ROLLOUT_SCHEMA.hash_key, AttributeValue::S(PLAN_PARTITION.to_owned())),

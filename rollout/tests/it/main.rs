@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, State, VersionCode, Weight};
-use stickshift_rollout::{Change, Leaving, Refusal};
+use stickshift_rollout::{Change, Leaving, Refusal, canary};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -87,11 +87,11 @@ fn every_verb_makes_the_next_plan() {
             format!("1 live 100.00 stable, 2 draining 0.00 until 600, {rest}"),
         ),
         (
-            Change::Abort { version: None, leaving: Leaving::Drain },
+            Change::Abort { version: code("2"), leaving: Leaving::Drain },
             format!("1 live 100.00 stable, 2 draining 0.00, {rest}"),
         ),
         (
-            Change::Abort { version: Some(code("2")), leaving: Leaving::Evict },
+            Change::Abort { version: code("2"), leaving: Leaving::Evict },
             format!("1 live 100.00 stable, 2 withdrawn 0.00 withdrawn at 0, {rest}"),
         ),
         (Change::Remove(code("2")), format!("1 live 100.00 stable, {rest}")),
@@ -109,7 +109,7 @@ fn every_verb_makes_the_next_plan() {
 
 #[test]
 fn an_earlier_plan_comes_back_and_withdrawals_are_remembered() {
-    let evicted = Change::Abort { version: None, leaving: Leaving::Evict }.apply(&plan(), 7, NOW).expect("a plan");
+    let evicted = Change::Abort { version: code("2"), leaving: Leaving::Evict }.apply(&plan(), 7, NOW).expect("a plan");
     let back = Change::PutBack(plan()).apply(&evicted, 8, NOW + 5).expect("a plan");
     assert_eq!((back.revision(), back.stable()), (9, code("1")));
     let two = &back.versions()[&code("2")];
@@ -117,7 +117,7 @@ fn an_earlier_plan_comes_back_and_withdrawals_are_remembered() {
     let restored = Change::Reissue.apply(&plan(), 41, NOW).expect("a plan");
     assert_eq!((restored.revision(), restored.versions()), (42, plan().versions()));
     // Withdrawing again what is withdrawn changes nothing, so the time stays.
-    let again = Change::Abort { version: Some(code("2")), leaving: Leaving::Evict }.apply(&evicted, 8, NOW + 9);
+    let again = Change::Abort { version: code("2"), leaving: Leaving::Evict }.apply(&evicted, 8, NOW + 9);
     assert_eq!(again, Err(Refusal::NothingChanges));
 }
 
@@ -148,7 +148,7 @@ fn what_breaks_a_rule_is_refused_by_name() {
             "the end of the drain is not in the future: evict the sessions with `abort --evict` instead",
         ),
         (
-            Change::Abort { version: Some(code("1")), leaving: Leaving::Evict },
+            Change::Abort { version: code("1"), leaving: Leaving::Evict },
             "version 1 is stable, and stable gets what nobody else gets: promote another version first",
         ),
         (
@@ -163,14 +163,14 @@ fn what_breaks_a_rule_is_refused_by_name() {
         let refusal = change.apply(&plan(), 7, NOW).expect_err("must be refused");
         assert_eq!(refusal.to_string(), says, "{change:?}");
     }
-    let abort = Change::Abort { version: None, leaving: Leaving::Drain };
+    assert_eq!(canary(&plan()), Ok(code("2")));
     let both = set(&[("3", "5")]).apply(&plan(), 7, NOW).expect("a plan");
     assert_eq!(
-        abort.apply(&both, 8, NOW).expect_err("two").to_string(),
+        canary(&both).expect_err("two").to_string(),
         "versions 2, 3 get new sessions besides the stable version: name the one to abort"
     );
     let none = set(&[("2", "0")]).apply(&plan(), 7, NOW).expect("a plan");
-    assert_eq!(abort.apply(&none, 8, NOW).expect_err("none"), Refusal::NothingToAbort);
+    assert_eq!(canary(&none), Err(Refusal::NothingToAbort));
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
@@ -181,7 +181,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         prop::collection::vec((version(), weight()), 1..3).prop_map(Change::SetWeights),
         version().prop_map(Change::Promote),
         (version(), prop::option::of(NOW..NOW + 900)).prop_map(|(version, until)| Change::Drain { version, until }),
-        (prop::option::of(version()), any::<bool>()).prop_map(|(version, evicts)| Change::Abort {
+        (version(), any::<bool>()).prop_map(|(version, evicts)| Change::Abort {
             version,
             leaving: if evicts { Leaving::Evict } else { Leaving::Drain }
         }),

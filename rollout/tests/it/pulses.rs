@@ -70,7 +70,7 @@ fn an_instance_that_falls_silent_has_crashed() {
 
 /// Version 2 drains since five minutes ago.
 fn draining() -> PlanRecord {
-    let drain = Change::Abort { version: Some(code("2")), leaving: Leaving::Drain };
+    let drain = Change::Abort { version: code("2"), leaving: Leaving::Drain };
     let plan = drain.apply(&plan(), 7, NOW).expect("a plan");
     PlanRecord { plan, changed_at: NOW - 300, changed_by: "somebody".to_owned(), why: String::new() }
 }

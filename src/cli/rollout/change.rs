@@ -9,9 +9,10 @@ use stickshift::clock::unix_now;
 use stickshift::status::Live;
 use stickshift::store::plans::{PlanStoreError, highest_revision, read_revision, write_plan};
 use stickshift_contract::{Domain, Origin, Plan, PlanRecord, Port, Protocol, VersionCode, Weight};
-use stickshift_rollout::{Change, Danger, Leaving, Refusal, dangers};
+use stickshift_rollout::{Change, Danger, Leaving, Refusal, canary, dangers};
 
 use super::site::Site;
+use super::steer;
 use super::wait::{Deadline, gone, until_drained};
 use super::words;
 use crate::cli::arguments::parse_weight;
@@ -171,7 +172,16 @@ impl Drain {
 impl Abort {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         let leaving = if self.evict { Leaving::Evict } else { Leaving::Drain };
-        self.change.make(site, &Change::Abort { version: self.version, leaving }).await
+        let version = match self.version {
+            Some(version) => version,
+            None => canary(&site.plan_in_force().await?.plan)?,
+        };
+        self.change.make(site, &Change::Abort { version, leaving }).await?;
+        if self.change.dry_run {
+            return Ok(());
+        }
+        let why = format!("taken back by {}: {}", site.caller().await?, self.change.reason);
+        steer::note_abort(site, version, why.trim_end_matches(": ")).await
     }
 }
 
@@ -306,7 +316,7 @@ fn compared(before: &Plan, after: &Plan) -> String {
     words::table(&rows)
 }
 
-fn parse_reason(text: &str) -> Result<String, String> {
+pub(super) fn parse_reason(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("a reason is one line of text, without control characters".to_owned());
     }

@@ -12,6 +12,7 @@ use stickshift::local::machine::DataDir;
 use stickshift::settings::SharedSettings;
 use stickshift::store::plans::read_plan_in_force;
 use stickshift::store::pulses::PulseStore;
+use stickshift::store::runs::RunStore;
 use stickshift::store::sessions::SessionStore;
 use stickshift::store::{DynamoDb, aws_config};
 use stickshift_contract::{
@@ -51,6 +52,7 @@ pub(super) struct Site {
     pub(super) client: Client,
     pub(super) sessions: SessionStore,
     pub(super) pulses: PulseStore,
+    pub(super) runs: RunStore,
     pub(super) rollout_table: String,
     /// The address of the site, if it is known.
     pub(super) url: Option<String>,
@@ -115,6 +117,7 @@ impl Site {
             let client = dynamodb.client();
             return Ok(Self {
                 pulses: PulseStore::new(client.clone(), rollout_table.clone()),
+                runs: RunStore::new(client.clone(), rollout_table.clone()),
                 sessions: SessionStore::new(client.clone(), sessions_table.clone()),
                 client,
                 rollout_table,
@@ -137,7 +140,8 @@ impl Site {
         let url = Some(up.cloudfront);
         let (client, rollout_table) = (dynamodb.client(), up.rollout_table);
         let pulses = PulseStore::new(client.clone(), rollout_table.clone());
-        Ok(Self { client, sessions, pulses, rollout_table, url, name, is_json, place: Place::Up(data_dir) })
+        let runs = RunStore::new(client.clone(), rollout_table.clone());
+        Ok(Self { client, sessions, pulses, runs, rollout_table, url, name, is_json, place: Place::Up(data_dir) })
     }
 
     /// The plan in force. Errors: there is none, or the table cannot be used.

@@ -22,7 +22,7 @@ pub(super) struct Deadline(Option<Instant>);
 /// The time was over. The exit status is then another one than after an error.
 #[derive(Debug, thiserror::Error)]
 #[error("gave up waiting: {0}")]
-pub(crate) struct TimedOut(String);
+pub(crate) struct TimedOut(pub(super) String);
 
 impl Deadline {
     /// So many seconds from now; `None` waits for ever.

@@ -1,0 +1,89 @@
+//! Where a rollout is that runs by itself, in words.
+
+use stickshift_rollout::{GateReport, Phase, Run, RunReport, Verdict, seconds_in_words};
+
+use super::words::{self, WARNING};
+
+/// How many characters a full bar has.
+const BAR: u64 = 20;
+
+/// The step, the evidence by gate, and what is missing.
+pub(super) fn as_text(run: &Run, now: u64) -> String {
+    let mut text = format!("rollout to version {}: {}\n", run.canary(), step(run, now));
+    if let Some(report) = &run.report {
+        if !report.gates.is_empty() {
+            text.push_str(&gates(report, run));
+        }
+        if !report.waits.is_empty() && run.outcome().is_none() {
+            text.push_str(&format!("missing: {}\n", report.waits.join("; ")));
+        }
+    }
+    if let Some(paused) = &run.paused {
+        text.push_str(&format!("{WARNING}paused: {}\n", words::plain(&paused.why)));
+    }
+    if let Some(hold) = &run.held {
+        text.push_str(&format!("{WARNING}held: {hold}\n"));
+    }
+    text
+}
+
+/// The step and what is missing, in one line.
+pub(super) fn as_line(run: &Run) -> String {
+    let report = run.report.as_ref();
+    let missing = report.map_or_else(String::new, |report| report.waits.join("; "));
+    let figures = report.filter(|report| !report.gates.is_empty()).map(|report| format!("; {report}"));
+    let hold = run.held.as_ref().map(|hold| format!("; held: {hold}"));
+    let pause = run.paused.as_ref().map(|paused| format!("; paused: {}", words::plain(&paused.why)));
+    let missing = if missing.is_empty() { missing } else { format!("; missing: {missing}") };
+    [Some(place(run)), figures, hold, pause, Some(missing)].into_iter().flatten().collect()
+}
+
+fn place(run: &Run) -> String {
+    let of = run.options.steps.len();
+    match &run.phase {
+        Phase::Baseline => "before the first step".to_owned(),
+        Phase::WarmUp { .. } => format!("step 1 of {of}, {} %, warming up", run.options.steps[0]),
+        Phase::Step { index, .. } => format!("step {} of {of}, {} %", index + 1, run.options.steps[*index]),
+        Phase::Ended { outcome, why } => format!("{outcome}, {}", words::plain(why)),
+    }
+}
+
+/// Where it is, with a bar of the step's time.
+fn step(run: &Run, now: u64) -> String {
+    let (since, whole) = match run.phase {
+        Phase::WarmUp { since } => (since, run.options.warm_up_seconds),
+        Phase::Step { since, .. } => (since, run.options.every_seconds),
+        _ => return place(run),
+    };
+    let gone = now.saturating_sub(since);
+    let full = (gone * BAR).checked_div(whole).unwrap_or(BAR).min(BAR);
+    let bar: String = (0..BAR).map(|part| if part < full { '#' } else { '-' }).collect();
+    format!("{} [{bar}] {} of {}", place(run), seconds_in_words(gone), seconds_in_words(whole))
+}
+
+/// The evidence, gate by gate.
+fn gates(report: &RunReport, run: &Run) -> String {
+    let ratio = format!("times version {}", run.stable);
+    let header = ["gate", "failed", "evidence", &ratio, "failing at most", "verdict"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(report.gates.iter().map(row));
+    words::table(&rows)
+}
+
+fn row(gate: &GateReport) -> Vec<String> {
+    let (low, high) = gate.ratio;
+    let high = high.map_or_else(|| "any".to_owned(), |high| format!("{high:.2}"));
+    vec![
+        gate.gate.to_string(),
+        format!("{} of {}", gate.failed, gate.seen),
+        format!("{:.2} of {:.0}", gate.evidence, gate.threshold),
+        format!("{low:.2} to {high} ({})", gate.tolerance),
+        format!("{:.1} % ({} %)", gate.highest_share * 100.0, (gate.max_share * 1000.0).round() / 10.0),
+        match gate.verdict {
+            Verdict::Fail => "FAIL",
+            Verdict::Pass => "pass",
+            Verdict::Inconclusive => "not yet",
+        }
+        .to_owned(),
+    ]
+}
