@@ -129,6 +129,11 @@ impl Serve {
         Self { child, log, url }
     }
 
+    /// SIGKILL: it ends without a word.
+    pub(crate) fn kill(&self) {
+        signal("KILL", self.child.id());
+    }
+
     /// SIGTERM, a clean end, and what was logged since the start.
     pub(crate) fn stop(self) -> String {
         signal("TERM", self.child.id());

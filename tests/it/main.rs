@@ -16,6 +16,7 @@ mod passes;
 mod proxy;
 mod pulses;
 mod rollout;
+mod run;
 mod serve_faults;
 mod serve_pages;
 mod serve_sessions;

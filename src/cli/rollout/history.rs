@@ -23,7 +23,7 @@ impl History {
             let lines: Result<Vec<_>, _> = records.iter().map(serde_json::to_string).collect();
             return words::show(&lines?.join("\n"));
         }
-        let mut rows = vec![["revision", "since", "by", "why", "plan"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["revision", "since", "by", "plan", "why"].map(str::to_owned).to_vec()];
         for PlanRecord { plan, changed_at, changed_by, why } in &records {
             let versions =
                 plan.versions().keys().map(|version| format!("{version} {}", words::version(plan, *version)));
@@ -31,8 +31,8 @@ impl History {
                 plan.revision().to_string(),
                 words::time(*changed_at),
                 words::plain(changed_by),
-                words::plain(why),
                 versions.collect::<Vec<_>>().join("; "),
+                words::plain(why),
             ]);
         }
         words::show(&format!("{}\n\n{}", site.name, words::table(&rows)))
