@@ -116,13 +116,11 @@ impl Site {
         assert_eq!((code, error.as_str()), (0, ""));
         let site = Self { up, two, one_manners, two_manners, viewers: None };
         // So many first answers of version 1 must be known before anything is called slow.
-        let viewer = Viewer::new(&site.up.cloudfront);
         for _ in 0..10 {
             let firsts = (0..25).map(|_| Viewer::new(&site.up.cloudfront));
             let firsts = firsts.map(|viewer| async move { viewer.get("/").await.status });
             assert!(futures_util::future::join_all(firsts).await.iter().all(|status| *status < 600));
         }
-        drop(viewer);
         site
     }
 
@@ -310,8 +308,10 @@ async fn a_version_whose_process_is_killed_fails_within_its_pulse_the_look_and_h
 async fn one_error_in_three_sessions_decides_nothing() {
     let site = Site::start(None).await;
     site.two_manners.second_fails.store(3, Ordering::Relaxed);
-    let run = site.run(&quick(&["--steps", "99.99,100", "--min-sessions", "3", "--timeout", "20s"]));
+    let run = site.run(&quick(&["--steps", "99.99,100", "--min-sessions", "3", "--timeout", "25s"]));
     site.until(|status| status["run"]["phase"]["at"] == "step").await;
+    // The edge uses the plan before for a few seconds.
+    sleep(Duration::from_secs(6)).await;
     for _ in 0..3 {
         let viewer = Viewer::new(&site.up.cloudfront);
         viewer.get("/").await;
@@ -330,11 +330,11 @@ async fn killed_at_every_step_and_started_again_it_goes_on_with_the_same_evidenc
     let site = Site::start(None).await.viewers(25);
     // Some sessions fail on both versions, so that there is evidence to lose.
     for manners in [&site.one_manners, &site.two_manners] {
-        manners.second_fails.store(60, Ordering::Relaxed);
+        manners.second_fails.store(150, Ordering::Relaxed);
     }
     let (mut drawn, mut revision) = (0, 0);
     for phase in ["warm_up", "0", "1"] {
-        let mut run = site.run(&quick(&[]));
+        let mut run = site.run(&quick(&["--timeout", "240s"]));
         let is_there = |status: &Value| {
             let phase_now = &status["run"]["phase"];
             phase_now["at"] == phase || phase_now["index"].to_string() == phase

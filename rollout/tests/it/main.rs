@@ -2,6 +2,7 @@
 
 mod evidence;
 mod live;
+mod picture;
 mod pulses;
 mod simulated;
 

@@ -322,7 +322,7 @@ fn count(outcomes: &BTreeMap<String, u64>, outcome: Option<Outcome>) -> u64 {
 /// The canary is exactly as bad as it may be, and everything that can go wrong goes wrong.
 #[test]
 fn a_canary_that_is_as_bad_as_tolerated_fails_no_more_often_than_alpha_says() {
-    const SEEDS: u64 = 200;
+    const SEEDS: u64 = 400;
     let (outcomes, ends) = outcomes(World::of(QUIET.times(1.5)), &options(), SEEDS);
     let failed = count(&outcomes, Some(Outcome::Failed));
     let whys: Vec<_> = ends.iter().map(|end| &end.why).collect();
