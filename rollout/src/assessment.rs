@@ -114,8 +114,8 @@ enum Fault {
     Crashes(usize, VersionCode, VersionCode),
     #[error("only {drawn} of {of} new sessions arrived at version {version}: it does not serve those that it gets")]
     TooFew { version: VersionCode, drawn: u64, of: u64 },
-    #[error("{0} fail more often than on version {1}")]
-    Gate(Gate, VersionCode),
+    #[error("{} than on version {stable}", gate.worse())]
+    Gate { gate: Gate, stable: VersionCode },
     #[error("the check has failed")]
     Check,
 }
@@ -213,7 +213,7 @@ impl Assessment {
             return fault(Fault::TooFew { version: canary, drawn, of });
         }
         if let Some(failed) = self.readings.iter().find(|reading| reading.verdict == Verdict::Fail) {
-            return fault(Fault::Gate(failed.gate, stable));
+            return fault(Fault::Gate { gate: failed.gate, stable });
         }
         if look.check == Some(Check::Fail) {
             return fault(Fault::Check);
@@ -328,8 +328,8 @@ fn settled(run: &mut Run, latest: &ByRevision, unix_now: u64) -> [u64; Gate::EVE
 
 /// Whether sessions of a revision count for a gate.
 fn counted(run: &Run, gate: Gate) -> impl Fn(u64) -> bool {
-    let is_counted = move |judged: &Judged| !judged.is_incomplete && !(judged.is_warm_up && gate == Gate::SlowSessions);
-    move |revision| run.revisions.get(&revision).is_some_and(is_counted)
+    let is_left_out = move |judged: &Judged| judged.is_incomplete || judged.is_warm_up && gate == Gate::SlowSessions;
+    move |revision| run.revisions.get(&revision).is_some_and(|judged| !is_left_out(judged))
 }
 
 fn failures(run: &Run, counts: &Pair<ByRevision>, gate: Gate) -> Failures {
@@ -379,13 +379,14 @@ impl Hold {
 impl Display for RunReport {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let gates: Vec<String> = self.gates.iter().map(ToString::to_string).collect();
-        formatter.write_str(&gates.join("; "))
+        write!(formatter, "{} sessions; {}", self.drawn.canary, gates.join("; "))
     }
 }
 
 impl Display for GateReport {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let Self { gate, failed, seen, evidence, threshold, .. } = self;
-        write!(formatter, "{gate} {failed} of {seen} failed, evidence {evidence:.2} of {threshold:.0}")
+        let how = if *gate == Gate::SlowSessions { "" } else { " failed" };
+        write!(formatter, "{gate} {failed} of {seen}{how}, evidence {evidence:.2} of {threshold:.0}")
     }
 }

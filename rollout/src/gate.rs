@@ -93,6 +93,15 @@ impl Gate {
     /// Every gate.
     pub const EVERY: [Self; 3] = [Self::FirstAnswers, Self::Sessions, Self::SlowSessions];
 
+    /// What a failure of the gate says.
+    pub(crate) fn worse(self) -> &'static str {
+        match self {
+            Self::FirstAnswers => "first answers fail more often",
+            Self::Sessions => "sessions fail more often",
+            Self::SlowSessions => "sessions begin slowly more often",
+        }
+    }
+
     /// Those that could fail, and those that failed.
     pub(crate) fn numbers(self, counts: &Counts) -> (u64, u64) {
         match self {

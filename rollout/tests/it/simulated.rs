@@ -256,7 +256,7 @@ fn simulate(world: World, options: &RunOptions, seed: u64) -> End {
                 run = serde_json::from_str(&text).expect("a run");
                 watch = Watch::resume(&run.finished);
                 // The next runner starts within a minute.
-                events = events.into_iter().filter(|Reverse((_, _, event))| *event != Event::Look).collect();
+                events.retain(|Reverse((_, _, event))| *event != Event::Look);
                 runner_started = at + rng.random_range(0..60 * SECOND);
                 put(&mut events, runner_started, Event::Look);
             }

@@ -82,7 +82,7 @@ enum OnFailArgument {
 /// The version has failed and was taken back. The exit status is then another one than after an error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct TakenBack(String);
+pub(crate) struct TakenBack(&'static str);
 
 /// Somebody else looks at the run.
 #[derive(Debug, thiserror::Error)]
@@ -438,9 +438,9 @@ fn refuse_without_receipts(pulses: &Pair<Vec<Pulse>>) -> Result<()> {
 fn end(decision: &Decision) -> Option<Result<()>> {
     match decision.decision {
         Decided::Reached => Some(Ok(())),
-        Decided::Failed => Some(Err(TakenBack(format!("the version was taken back: {}", decision.text)).into())),
-        Decided::Aborted => Some(Err(TakenBack(decision.text.clone()).into())),
-        Decided::TimedOut => Some(Err(TimedOut(decision.text.clone()).into())),
+        Decided::Failed => Some(Err(TakenBack("the version has failed and was taken back").into())),
+        Decided::Aborted => Some(Err(TakenBack("somebody has taken the version back").into())),
+        Decided::TimedOut => Some(Err(TimedOut("there is no verdict yet".to_owned()).into())),
         _ => None,
     }
 }

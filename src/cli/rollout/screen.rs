@@ -63,9 +63,9 @@ impl Screen {
     fn replace(&mut self, line: &str, below: String) -> Result<()> {
         let text = format!("{line}{below}");
         if self.shown.is_empty() {
-            words::show(&text)?
+            words::show(&text)?;
         } else {
-            words::show_in_place(&text, &self.shown)?
+            words::show_in_place(&text, &self.shown)?;
         }
         self.shown = below;
         Ok(())
