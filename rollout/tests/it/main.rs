@@ -1,6 +1,7 @@
 //! What each verb makes of a plan, and what it refuses.
 
 mod evidence;
+mod guards;
 mod live;
 mod picture;
 mod pulses;
