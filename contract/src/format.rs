@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// Reads the field `format` of a `what`, for example `plan`. Errors: it is not the format that this release reads.
-pub(crate) fn known<'de, D: Deserializer<'de>>(deserializer: D, what: &str, known: u64) -> Result<u64, D::Error> {
+pub fn known<'de, D: Deserializer<'de>>(deserializer: D, what: &str, known: u64) -> Result<u64, D::Error> {
     match u64::deserialize(deserializer)? {
         format if format == known => Ok(known),
         other => Err(D::Error::custom(format!("the {what} has format {other}: this release reads format {known}"))),

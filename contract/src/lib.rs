@@ -29,6 +29,7 @@ mod weight;
 
 pub use bot::is_bot;
 pub use cookie::{BareTokens, Claim, OUR_COOKIES, SameSite, SessionCookie, cookie_values};
+pub use format::known as known_format;
 pub use headers::{
     EDGE_HEADER, FORMATS, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, PASS_HEADER, REVISION_HEADER, ROUTE_HEADER,
     SESSION_HEADER, VERSION_HEADER, format_read,

@@ -8,7 +8,9 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use stickshift_contract::{Histogram, Lease, Plan, PlanRecord, Pulse, RUN_FORMAT, State, VersionCode, Weight};
+use stickshift_contract::{
+    Histogram, Lease, Plan, PlanRecord, Pulse, RUN_FORMAT, State, VersionCode, Weight, known_format,
+};
 
 use crate::assessment::{Assessment, Check, Hold, RunReport};
 use crate::change::{Change, Leaving};
@@ -60,6 +62,7 @@ pub enum OnFail {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// See [`RUN_FORMAT`].
+    #[serde(deserialize_with = "known_run_format")]
     pub format: u64,
     /// Rises with every write of the item, by whomever.
     pub sequence: u64,
@@ -609,6 +612,10 @@ impl Run {
         let change = if is_placed { Change::Reissue } else { Change::SetWeights(vec![(self.canary(), weight)]) };
         Turn::of(decided, text).with(change)
     }
+}
+
+fn known_run_format<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    known_format(deserializer, "run", RUN_FORMAT)
 }
 
 /// How long stable's first answers took.

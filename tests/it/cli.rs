@@ -158,8 +158,23 @@ impl Drop for Serve {
 
 #[test]
 fn help_describes_every_command_and_flag() {
-    let verbs =
-        ["status", "history", "explain", "add", "set-weight", "promote", "drain", "abort", "remove", "undo", "restore"];
+    let verbs = [
+        "status",
+        "history",
+        "explain",
+        "add",
+        "set-weight",
+        "promote",
+        "drain",
+        "abort",
+        "remove",
+        "undo",
+        "restore",
+        "run",
+        "pause",
+        "resume",
+        "retry",
+    ];
     let verbs = verbs.map(|verb| format!("rollout {verb}"));
     let commands = ["", "up", "edge", "serve", "sidecar", "health", "rollout", "completions", "man"].into_iter();
     for command in commands.chain(verbs.iter().map(String::as_str)) {
