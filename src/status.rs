@@ -12,6 +12,7 @@ use stickshift_rollout::{
 use crate::clock::unix_now;
 use crate::store::plans::read_plan_in_force;
 use crate::store::pulses::PulseStore;
+use crate::store::runs::RunStore;
 use crate::store::sessions::{Counts, SessionStore};
 
 /// A table with more items is not read whole, unless somebody asks for it.
@@ -31,6 +32,7 @@ pub struct Status {
     pub reports: BTreeMap<VersionCode, VersionReport>,
     /// The last rollout that ran by itself.
     pub run: Option<Run>,
+    unreadable_run: Option<String>,
     /// For how many seconds nobody has looked at it, as the instances have seen it.
     pub lease_age_seconds: Option<u64>,
     /// Pulses of each version that this release cannot read.
@@ -69,7 +71,7 @@ impl Status {
     /// Reads it. A table of sessions with more than `bound` items is estimated. Errors: a table cannot be used.
     pub async fn read(
         record: PlanRecord,
-        run: Option<Run>,
+        runs: &RunStore,
         sessions: &SessionStore,
         pulses: &PulseStore,
         bound: u64,
@@ -77,6 +79,10 @@ impl Status {
         let live = Live::count(sessions, unix_now(), bound).await?;
         let (mut reports, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
         let mut lease_age_seconds = None;
+        let (run, unreadable_run) = match runs.read().await {
+            Ok(run) => (run, None),
+            Err(cause) => (None, Some(format!("the rollout that runs cannot be read: {cause}"))),
+        };
         for &version in record.plan.versions().keys() {
             let (last, now) = (pulses.last(version).await.context(PULSES)?, unix_now());
             // Clocks differ, and the report measures by the clocks of the instances.
@@ -89,7 +95,7 @@ impl Status {
             reports.insert(version, report);
             unreadable.insert(version, last.unreadable);
         }
-        Ok(Self { record, live, reports, run, lease_age_seconds, unreadable })
+        Ok(Self { record, live, reports, run, unreadable_run, lease_age_seconds, unreadable })
     }
 
     /// The share of new sessions that arrived at a version under the plan in force, from 0 to 1, and where the true
@@ -143,6 +149,7 @@ impl Status {
             }
             warnings.extend(self.wrong_share(version));
         }
+        warnings.extend(self.unreadable_run.clone());
         warnings.extend(self.nobody_looks());
         for (version, count) in self.live.by_version().filter(|(version, _)| !plan.versions().contains_key(version)) {
             warnings.push(format!("{} sessions are on version {version}, which is not in the plan", count.sessions));
@@ -154,7 +161,10 @@ impl Status {
     fn nobody_looks(&self) -> Option<String> {
         let run = self.run.as_ref().filter(|run| run.outcome().is_none())?;
         let holder = &run.lease.holder;
-        let silence = self.lease_age_seconds.filter(|age| *age >= LEASE_SILENCE_SECONDS);
+        // Without an instance that has seen it, its own clock must do.
+        let by_clock = || run.report.as_ref().map(|report| unix_now().saturating_sub(report.at));
+        let age = self.lease_age_seconds.or_else(by_clock);
+        let silence = age.filter(|age| *age >= LEASE_SILENCE_SECONDS);
         let who = match (holder.as_str(), silence) {
             ("", _) => String::new(),
             (_, None) => return None,

@@ -100,6 +100,12 @@ pub enum Hold {
         /// The draws of both.
         of: u64,
     },
+    /// An instance without keys: nobody can say on which version one of its sessions failed.
+    #[error("instance {instance} issues no receipts: set its STICKSHIFT_KEYS")]
+    NoReceipts {
+        /// The instance.
+        instance: String,
+    },
     /// The runner has just started, or an instance has stopped.
     #[error("waiting for fresh pulses of both versions")]
     NotFresh,
@@ -128,28 +134,25 @@ const CRASHES: usize = 2;
 
 impl Assessment {
     pub(crate) fn new(run: &mut Run, watch: &Watch, look: &Look<'_>) -> Self {
-        let now = Pair { canary: None, stable: None };
-        let latest = watch.counts(now);
-        let drawn = Pair {
-            canary: sum(&latest.canary, run, |counts| counts.drawn),
-            stable: sum(&latest.stable, run, |counts| counts.drawn),
-        };
-        let seen = settled(run, &latest.canary, look.unix_now);
+        let latest = watch.counts(Pair::default());
+        let is_ours = |revision| run.revisions.contains_key(&revision);
+        let drawn = latest.map(|counts| sum(counts, is_ours, |counts| counts.drawn));
+        let (seen, coming) = settled(run, &latest.canary);
         let cuts = watch.cuts();
         let early = watch.counts(Pair { canary: cuts.stable, stable: None });
         let late = watch.counts(Pair { canary: None, stable: cuts.canary });
         let has_begun = run.phase != Phase::Baseline;
         let mut readings = Vec::new();
         if has_begun {
-            for (gate, seen) in Gate::EVERY.into_iter().zip(seen) {
+            for ((gate, seen), coming) in Gate::EVERY.into_iter().zip(seen).zip(coming) {
                 let failures = |counts: &Pair<ByRevision>| failures(run, counts, gate);
                 let (early, late) = (failures(&early), failures(&late));
-                readings.push(Reading::new(gate, early, late, seen, run.options.limits(gate)));
+                readings.push(Reading::new(gate, early, late, seen, coming, run.options.limits(gate)));
             }
         }
         let since = match run.phase {
             Phase::Step { since, .. } | Phase::WarmUp { since } => since,
-            _ => look.unix_now,
+            _ => run.watched_seconds,
         };
         let drawn_in_step = drawn.canary.saturating_sub(run.drawn_before);
         let mut assessment = Self {
@@ -160,7 +163,7 @@ impl Assessment {
             drawn,
             drawn_in_step,
             unix_now: look.unix_now,
-            elapsed: look.unix_now.saturating_sub(since),
+            elapsed: run.watched_seconds.saturating_sub(since),
         };
         if has_begun {
             (assessment.hold, assessment.fault) =
@@ -180,7 +183,7 @@ impl Assessment {
         late: &Failures,
     ) -> (Option<Hold>, Option<Fault>) {
         let (canary, stable) = (run.canary(), run.stable);
-        let hold = |hold| (Some(hold), (look.check == Some(Check::Fail)).then_some(Fault::Check));
+        let hold = |hold| (Some(hold), None);
         let fault = |fault| (None, Some(fault));
         if let Some(silence) = watch.blackout(look.now) {
             return hold(Hold::Blackout { seconds: silence.as_secs() });
@@ -199,6 +202,9 @@ impl Assessment {
         let misdirected = watch.misdirected().saturating_sub(run.misdirected_before.unwrap_or(0));
         if misdirected > 0 {
             return hold(Hold::Misdirected { count: misdirected });
+        }
+        if let Some(instance) = watch.without_receipts() {
+            return hold(Hold::NoReceipts { instance: instance.to_owned() });
         }
         let cuts = watch.cuts();
         if cuts.canary.is_none() || cuts.stable.is_none() {
@@ -223,7 +229,7 @@ impl Assessment {
 
     /// What is missing for the next step.
     fn waits(&self, run: &Run, look: &Look<'_>) -> Vec<Wait> {
-        let now = look.unix_now;
+        let now = run.watched_seconds;
         let mut waits = Vec::new();
         match run.phase {
             Phase::Baseline => {
@@ -236,7 +242,7 @@ impl Assessment {
             Phase::Step { index, since } => {
                 waits.push(Wait::Time(since.saturating_add(run.options.every_seconds).saturating_sub(now)));
                 waits.push(Wait::Sessions(run.options.min_sessions.saturating_sub(self.drawn_in_step)));
-                if run.options.steps.get(index + 1) == Some(&Weight::ALL) {
+                if run.options.steps.get(index.saturating_add(1)) == Some(&Weight::ALL) {
                     let readings = self.readings.iter().enumerate();
                     let open = readings.filter(|(_, reading)| reading.verdict != Verdict::Pass);
                     waits.extend(open.map(|(index, _)| Wait::Gate(index)));
@@ -269,11 +275,22 @@ impl Assessment {
                 format!("{missing} more sessions on version {}{}", run.canary(), self.about(missing))
             }
             Wait::Gate(index) => match self.readings[index].missing() {
-                Some(missing) => format!(
-                    "{missing} more sessions like these to show that {} are good enough{}",
-                    self.readings[index].gate,
-                    self.about(missing)
-                ),
+                Some(0) => {
+                    let settle = seconds_in_words(run.options.settle_seconds);
+                    format!(
+                        "{settle} at most, for a verdict over {}: sessions have to settle",
+                        self.readings[index].gate
+                    )
+                }
+                Some(missing) => {
+                    // Not every draw becomes a session that is renewed.
+                    let sessions = scale(missing, self.drawn.canary, self.readings[index].coming.max(1));
+                    format!(
+                        "{missing} more like these to show that {} are good enough{}",
+                        self.readings[index].gate,
+                        self.about(sessions)
+                    )
+                }
                 None => {
                     format!("a verdict over {}, which does not come if it goes on like this", self.readings[index].gate)
                 }
@@ -307,23 +324,22 @@ impl Assessment {
     }
 }
 
-/// What could fail on the canary and has had its time, by gate.
-fn settled(run: &mut Run, latest: &ByRevision, unix_now: u64) -> [u64; Gate::EVERY.len()] {
+/// What could fail on the canary, by gate: first what has had its time, then all of it.
+fn settled(run: &mut Run, latest: &ByRevision) -> ([u64; Gate::EVERY.len()], [u64; Gate::EVERY.len()]) {
     /// The time is exact to a tenth.
     const PARTS: u64 = 10;
     let settle = run.options.settle_seconds;
-    let counts = Gate::EVERY.map(|gate| {
-        let counted = counted(run, gate);
-        latest.iter().filter(|(revision, _)| counted(**revision)).map(|(_, counts)| gate.numbers(counts).0).sum()
-    });
-    if run.settling.last().is_none_or(|seen| seen.at.saturating_add(settle / PARTS) <= unix_now) {
-        run.settling.push(Seen { at: unix_now, counts });
+    let counts = Gate::EVERY.map(|gate| sum(latest, counted(run, gate), |counts| gate.numbers(counts).0));
+    if run.settling.last().is_none_or(|seen| seen.at.saturating_add(settle / PARTS) <= run.watched_seconds) {
+        run.settling.push(Seen { at: run.watched_seconds, counts });
     }
-    let has_settled = |seen: &Seen| seen.at.saturating_add(settle) <= unix_now;
+    let now = run.watched_seconds;
+    let has_settled = |seen: &Seen| seen.at.saturating_add(settle) <= now;
     while run.settling.get(1).is_some_and(has_settled) {
         run.settling.remove(0);
     }
-    run.settling.first().filter(|seen| has_settled(seen)).map_or([0; Gate::EVERY.len()], |seen| seen.counts)
+    let settled = run.settling.first().filter(|seen| has_settled(seen));
+    (settled.map_or([0; Gate::EVERY.len()], |seen| seen.counts), counts)
 }
 
 /// Whether sessions of a revision count for a gate.
@@ -355,9 +371,11 @@ fn pick(
     failures
 }
 
-/// A number of draws under all revisions of the run.
-fn sum(counts: &ByRevision, run: &Run, number: fn(&Counts) -> u64) -> u64 {
-    counts.iter().filter(|(revision, _)| run.revisions.contains_key(revision)).map(|(_, counts)| number(counts)).sum()
+/// A number of one version, over all revisions that count.
+fn sum(counts: &ByRevision, is_counted: impl Fn(u64) -> bool, number: impl Fn(&Counts) -> u64) -> u64 {
+    let counted = counts.iter().filter(|(revision, _)| is_counted(**revision));
+    // Numbers from a table may be anything.
+    counted.fold(0, |sum, (_, counts)| sum.saturating_add(number(counts)))
 }
 
 /// Seconds as `45 s`, `12 min` or `3.5 h`.

@@ -57,6 +57,7 @@ pub(crate) struct Reading {
     early: Failures,
     late: Failures,
     seen: u64,
+    pub(crate) coming: u64,
     limits: Limits,
 }
 
@@ -73,7 +74,7 @@ pub struct GateReport {
     pub failed: u64,
     /// Failures on either version.
     pub failed_on_both: u64,
-    /// See [`Failures::evidence`]. At most [`GateReport::HIGHEST_EVIDENCE`].
+    /// See [`Failures::evidence`]. Between [`GateReport::LOWEST_EVIDENCE`] and [`GateReport::HIGHEST_EVIDENCE`].
     pub evidence: f64,
     /// From there on, the evidence is a failure.
     pub threshold: f64,
@@ -85,7 +86,8 @@ pub struct GateReport {
     pub highest_share: f64,
     /// The share that is good enough.
     pub max_share: f64,
-    /// How many more sessions it takes to pass, if failures go on as they did. `None`: no number is enough.
+    /// How many more it takes to pass, besides those that have to settle, if failures go on as they did. `None`: no
+    /// number is enough.
     pub missing: Option<u64>,
 }
 
@@ -123,8 +125,11 @@ impl Display for Gate {
 }
 
 impl GateReport {
-    /// No table holds a larger number, and nobody needs one.
+    /// DynamoDB takes [no number](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html)
+    /// above 1e126 or below 1e-130, and nobody needs one.
     pub const HIGHEST_EVIDENCE: f64 = 1e100;
+    /// The same at the other end.
+    pub const LOWEST_EVIDENCE: f64 = 1e-100;
 
     /// A failure takes at least so many failures on the canary.
     const FEWEST_FAILURES: u64 = 3;
@@ -132,9 +137,11 @@ impl GateReport {
 
 impl Reading {
     /// `early`: failures whose canary side was seen before stable's, so that an outage of both cannot look like one of
-    /// the canary. `late`: the other way round. `seen`: what could fail on the canary and has had its time.
-    pub(crate) fn new(gate: Gate, early: Failures, late: Failures, seen: u64, limits: Limits) -> Self {
+    /// the canary. `late`: the other way round. `seen`: what could fail on the canary and has had its time. `coming`:
+    /// the same with what has not had it yet.
+    pub(crate) fn new(gate: Gate, early: Failures, late: Failures, seen: u64, coming: u64, limits: Limits) -> Self {
         let seen = seen.max(late.on_canary());
+        let coming = coming.max(seen);
         let has_enough = early.on_canary() >= GateReport::FEWEST_FAILURES;
         let verdict = if has_enough && early.evidence(limits.tolerance) >= limits.threshold() {
             Verdict::Fail
@@ -143,12 +150,12 @@ impl Reading {
         } else {
             Verdict::Inconclusive
         };
-        Self { gate, verdict, early, late, seen, limits }
+        Self { gate, verdict, early, late, seen, coming, limits }
     }
 
     /// The figures behind the verdict.
     pub(crate) fn report(&self) -> GateReport {
-        let Self { gate, verdict, early, late, seen, limits } = self;
+        let Self { gate, verdict, early, late, seen, limits, .. } = self;
         let (low, high) = late.ratio(limits.alpha / 2.0);
         GateReport {
             gate: *gate,
@@ -156,7 +163,7 @@ impl Reading {
             seen: *seen,
             failed: late.on_canary(),
             failed_on_both: late.on_both(),
-            evidence: early.evidence(limits.tolerance).min(GateReport::HIGHEST_EVIDENCE),
+            evidence: early.evidence(limits.tolerance).clamp(GateReport::LOWEST_EVIDENCE, GateReport::HIGHEST_EVIDENCE),
             threshold: limits.threshold(),
             ratio: (low, Some(high).filter(|high| high.is_finite())),
             tolerance: limits.tolerance,
@@ -168,7 +175,7 @@ impl Reading {
 
     /// See [`GateReport::missing`].
     pub(crate) fn missing(&self) -> Option<u64> {
-        missing(&self.late, self.seen, self.limits)
+        missing(&self.late, self.coming, self.limits)
     }
 }
 
@@ -178,7 +185,7 @@ fn passes(failures: &Failures, seen: u64, limits: Limits) -> bool {
     failures.is_below(limits.tolerance, alpha) || is_rare(failures.on_canary(), seen, limits.max_share, alpha)
 }
 
-/// How many more it takes to pass if everything goes on as it did.
+/// How many more than `seen` it takes to pass if everything goes on as it did.
 fn missing(failures: &Failures, seen: u64, limits: Limits) -> Option<u64> {
     /// Nobody waits for more sessions than that.
     const FARTHEST: u64 = 10_000_000;

@@ -28,4 +28,4 @@ pub use run::{
     BASELINE_ANSWERS, Decided, Decision, Judged, Look, OnFail, Outcome, Paused, Phase, Run, RunOptions, RunRefusal,
     Seen, Turn,
 };
-pub use watch::{ByRevision, Counts, Finished, Pair, Watch};
+pub use watch::{ByRevision, Counts, Crashed, Finished, Pair, Watch};

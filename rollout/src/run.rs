@@ -44,6 +44,9 @@ pub struct RunOptions {
     pub on_fail: OnFail,
     /// How long the run may take, in seconds.
     pub timeout_seconds: u64,
+    /// Whether an operator's own check judges too. The command is not kept: whoever may write the table must not run
+    /// commands.
+    pub has_check: bool,
 }
 
 /// What becomes of a canary that fails.
@@ -76,6 +79,10 @@ pub struct Run {
     pub started_at: u64,
     /// Who began it.
     pub started_by: String,
+    /// For how long somebody has looked at it, in seconds. Steps and settling go by it: clocks of runners differ.
+    pub watched_seconds: u64,
+    /// The rest of a second.
+    pub watched_nanoseconds: u32,
     /// Unix seconds at which it gives up.
     pub deadline_at: u64,
     /// How often it was begun: 1, and one more for each retry.
@@ -93,7 +100,7 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_above: Option<u8>,
     /// Instances that report no more.
-    pub finished: Pair<BTreeMap<String, Finished>>,
+    pub finished: Pair<Finished>,
     /// What could fail on the canary at earlier looks.
     pub settling: Vec<Seen>,
     /// Misdirected requests that were counted before the run began or was resumed.
@@ -104,12 +111,18 @@ pub struct Run {
     /// Why nothing could be judged at the last look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
+    /// The last hold that was told, while it is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Hold>,
+    /// What operators did since the last look, to be told by whoever looks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steered: Vec<Decision>,
     /// What the last look saw, for whoever wants to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<RunReport>,
 }
 
-/// Where a run is. Times are in Unix seconds.
+/// Where a run is. Times are in seconds of [`Run::watched_seconds`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "at")]
 pub enum Phase {
@@ -191,7 +204,7 @@ pub struct Judged {
 /// What could fail on the canary at one look, by gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Unix seconds.
+    /// Seconds of [`Run::watched_seconds`].
     pub at: u64,
     /// In the order of [`Gate::EVERY`].
     pub counts: [u64; Gate::EVERY.len()],
@@ -204,6 +217,8 @@ pub struct Look<'a> {
     pub record: &'a PlanRecord,
     /// The last pulse of every instance.
     pub pulses: Pair<&'a [Pulse]>,
+    /// The same of the other versions in the plan.
+    pub others: &'a [Pulse],
     /// What the operator's own check says, if there is one.
     pub check: Option<Check>,
     /// Time since the runner started.
@@ -218,12 +233,12 @@ pub struct Turn {
     /// A change of the plan, and the reason for its history.
     pub change: Option<(Change, String)>,
     /// What the operator is told.
-    pub decision: Option<Decision>,
+    pub decisions: Vec<Decision>,
     assessment: Option<Assessment>,
 }
 
 /// A decision of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// What was decided.
     pub decision: Decided,
@@ -232,7 +247,7 @@ pub struct Decision {
 }
 
 /// What was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decided {
     /// The canary gets its first sessions.
@@ -249,8 +264,12 @@ pub enum Decided {
     Aborted,
     /// No step is taken until somebody decides.
     Paused,
-    /// The plan is as the step wants it again.
+    /// It goes on after a pause.
     Resumed,
+    /// It begins again with the first step.
+    Retried,
+    /// The plan is as the step wants it again.
+    Restored,
     /// Nothing can be judged now.
     Held,
     /// It can be judged again.
@@ -283,6 +302,9 @@ pub enum RunRefusal {
     /// It has failed.
     #[error("version {0} has failed: take it back with `abort`, or judge it anew with `retry`")]
     HasFailed(VersionCode),
+    /// Another version is stable now.
+    #[error("version {0} is stable now, so there is nothing to compare with as before: start another rollout")]
+    OtherStable(VersionCode),
     /// It has not failed.
     #[error("the run to version {0} has not failed: `resume` goes on after a pause")]
     NotFailed(VersionCode),
@@ -337,6 +359,8 @@ impl Run {
             format: RUN_FORMAT,
             sequence: 0,
             lease: Lease::default(),
+            watched_seconds: 0,
+            watched_nanoseconds: 0,
             deadline_at: unix_now.saturating_add(options.timeout_seconds),
             options,
             stable: plan.stable(),
@@ -353,6 +377,8 @@ impl Run {
             misdirected_before: None,
             drawn_before: 0,
             held: None,
+            told: None,
+            steered: Vec::new(),
             report: None,
         })
     }
@@ -370,76 +396,94 @@ impl Run {
         }
     }
 
+    /// The canary's share in the step that it is in.
+    pub fn weight(&self) -> Weight {
+        let index = if let Phase::Step { index, .. } = self.phase { index } else { 0 };
+        self.options.steps.get(index).copied().unwrap_or(Weight::NONE)
+    }
+
     /// Takes no step until somebody resumes it. A canary that fails is taken back all the same.
     ///
     /// Errors: it is over, or paused already.
     pub fn pause(&mut self, why: String) -> Result<(), RunRefusal> {
-        match (&self.outcome(), &self.paused) {
-            (Some(_), _) => Err(RunRefusal::Over(self.canary())),
-            (None, Some(paused)) => Err(RunRefusal::IsPaused(self.canary(), paused.why.clone())),
-            (None, None) => {
-                self.paused = Some(Paused { why, has_failed: false });
-                Ok(())
-            }
+        self.refuse_over()?;
+        if let Some(paused) = &self.paused {
+            return Err(RunRefusal::IsPaused(self.canary(), paused.why.clone()));
         }
+        self.steered.push(Decision { decision: Decided::Paused, text: why.clone() });
+        self.paused = Some(Paused { why, has_failed: false });
+        Ok(())
     }
 
-    /// Goes on with the step in which it was paused.
+    /// Goes on with the step in which it was paused, or which a wrong origin held. `by`: who says so.
     ///
     /// Errors: it is over, not paused, or has failed.
-    pub fn resume(&mut self) -> Result<(), RunRefusal> {
-        match (&self.outcome(), &self.paused) {
-            (Some(_), _) => Err(RunRefusal::Over(self.canary())),
-            (None, None) => Err(RunRefusal::NotPaused(self.canary())),
-            (None, Some(Paused { has_failed: true, .. })) => Err(RunRefusal::HasFailed(self.canary())),
-            (None, Some(_)) => {
-                (self.paused, self.misdirected_before) = (None, None);
-                Ok(())
-            }
+    pub fn resume(&mut self, by: &str) -> Result<(), RunRefusal> {
+        self.refuse_over()?;
+        if self.has_failed() {
+            return Err(RunRefusal::HasFailed(self.canary()));
         }
+        if self.paused.is_none() && !matches!(self.held, Some(Hold::Misdirected { .. })) {
+            return Err(RunRefusal::NotPaused(self.canary()));
+        }
+        self.steered.push(Decision { decision: Decided::Resumed, text: format!("by {by}") });
+        (self.paused, self.misdirected_before) = (None, None);
+        Ok(())
     }
 
-    /// Begins again with the first step and forgets all evidence. `unix_now`: Unix seconds.
+    /// Begins again with the first step and forgets all evidence. `plan`: the one in force. `by`: who says so.
+    /// `unix_now`: Unix seconds.
     ///
-    /// Errors: the canary has not failed and was not taken back.
-    pub fn retry(&mut self, unix_now: u64) -> Result<(), RunRefusal> {
-        let has_failed = self.paused.as_ref().is_some_and(|paused| paused.has_failed);
-        if !has_failed && !matches!(self.outcome(), Some(Outcome::Failed | Outcome::Aborted)) {
+    /// Errors: the canary has not failed and was not taken back, or the plan has another pair of versions.
+    pub fn retry(&mut self, plan: &Plan, by: &str, unix_now: u64) -> Result<(), RunRefusal> {
+        if !self.has_failed() && !matches!(self.outcome(), Some(Outcome::Failed | Outcome::Aborted)) {
             return Err(RunRefusal::NotFailed(self.canary()));
         }
-        (self.phase, self.paused, self.attempt) = (Phase::Baseline, None, self.attempt + 1);
-        self.lease.is_over = false;
-        self.deadline_at = unix_now.saturating_add(self.options.timeout_seconds);
-        (self.revisions, self.finished, self.settling) = Default::default();
-        (self.slow_above, self.misdirected_before, self.report) = (None, None, None);
-        // Whatever the plan is now, the first step begins from there.
-        self.revision = 0;
+        if !plan.versions().contains_key(&self.canary()) {
+            return Err(RunRefusal::Unknown(self.canary()));
+        }
+        if plan.stable() != self.stable {
+            return Err(RunRefusal::OtherStable(plan.stable()));
+        }
+        let lease = Lease { is_over: false, ..self.lease.clone() };
+        let attempt = self.attempt.saturating_add(1);
+        let again = Self::new(self.options.clone(), plan, &self.started_by, unix_now)?;
+        *self = Self { lease, attempt, sequence: self.sequence, ..again };
+        self.steered.push(Decision { decision: Decided::Retried, text: format!("by {by}") });
         Ok(())
+    }
+
+    fn refuse_over(&self) -> Result<(), RunRefusal> {
+        if self.outcome().is_some() { Err(RunRefusal::Over(self.canary())) } else { Ok(()) }
     }
 
     /// Ends, because somebody has taken the canary back. Errors: it is over.
     pub fn abort(&mut self, why: String) -> Result<(), RunRefusal> {
-        if self.outcome().is_some() {
-            return Err(RunRefusal::Over(self.canary()));
-        }
+        self.refuse_over()?;
         self.end(Outcome::Aborted, why);
         Ok(())
     }
 
-    /// Pauses, because the plan must not be what the run wants.
-    pub fn pause_for(&mut self, why: String) -> Option<Decision> {
-        self.pause(why.clone()).ok()?;
-        Turn::of(Decided::Paused, why).decision
-    }
-
     /// Takes in what a look is at, and decides. The changed state holds once the turn's change is in force.
     pub fn look(&mut self, watch: &mut Watch, look: &Look<'_>) -> Turn {
-        let complete_from = watch.look(look.pulses, self.slow_above, look.now, look.unix_now);
-        for (_, judged) in self.revisions.range_mut(..complete_from) {
+        let pause = watch.look(look.pulses, look.others, self.slow_above, look.now, look.unix_now);
+        let watched = Duration::new(self.watched_seconds, self.watched_nanoseconds).saturating_add(pause);
+        (self.watched_seconds, self.watched_nanoseconds) = (watched.as_secs(), watched.subsec_nanos());
+        let complete_from = watch.complete_from();
+        for (_, judged) in self.revisions.range_mut(..complete_from).filter(|(_, judged)| !judged.is_incomplete) {
             judged.is_incomplete = true;
+            // What could fail under it counts no more.
+            self.settling.clear();
         }
         self.finished = watch.finished(|revision| self.revisions.contains_key(&revision));
         self.misdirected_before.get_or_insert(watch.misdirected());
+        let steered = std::mem::take(&mut self.steered);
+        let mut turn = self.decide(watch, look);
+        turn.decisions.splice(..0, steered);
+        turn
+    }
+
+    fn decide(&mut self, watch: &Watch, look: &Look<'_>) -> Turn {
         if let Phase::Ended { outcome, why } = &self.phase {
             return Turn::of(outcome.decided(), why.clone());
         }
@@ -447,10 +491,10 @@ impl Run {
             return turn;
         }
         let assessment = Assessment::new(self, watch, look);
-        let held = std::mem::replace(&mut self.held, assessment.hold.clone());
+        self.held.clone_from(&assessment.hold);
         let mut turn = self.judge(&assessment, look);
-        if turn.decision.is_none() {
-            turn = self.tell_hold(held.as_ref());
+        if turn.decisions.is_empty() {
+            turn = self.tell_hold();
         }
         turn.assessment = Some(assessment);
         turn
@@ -461,21 +505,25 @@ impl Run {
             return self.fail(&fault, assessment);
         }
         if look.unix_now >= self.deadline_at {
+            let what = if self.has_failed() { "nobody has decided" } else { "no verdict" };
             let figures = assessment.report(self);
-            return Turn::of(Decided::TimedOut, format!("no verdict in time, so the plan stays as it is: {figures}"));
+            return Turn::of(Decided::TimedOut, format!("{what} in time, so the plan stays as it is: {figures}"));
         }
         if self.paused.is_some() { Turn::default() } else { self.step(assessment, look) }
     }
 
     /// Says that nothing can be judged any more, or that it can again.
-    fn tell_hold(&self, before: Option<&Hold>) -> Turn {
-        // Every start of a runner waits for fresh pulses.
-        let is_worth_telling = |hold: &&Hold| **hold != Hold::NotFresh;
-        match (before.filter(is_worth_telling), self.held.as_ref().filter(is_worth_telling)) {
-            (before, Some(hold)) if !before.is_some_and(|before| before.is_like(hold)) => {
+    fn tell_hold(&mut self) -> Turn {
+        match &self.held {
+            // Every start of a runner waits for fresh pulses.
+            Some(Hold::NotFresh) => Turn::default(),
+            Some(hold) if !self.told.as_ref().is_some_and(|told| told.is_like(hold)) => {
+                self.told = Some(hold.clone());
                 Turn::of(Decided::Held, hold.to_string())
             }
-            (Some(_), None) => Turn::of(Decided::Released, "what kept it from judging is over".to_owned()),
+            None if self.told.take().is_some() => {
+                Turn::of(Decided::Released, "what kept it from judging is over".to_owned())
+            }
             _ => Turn::default(),
         }
     }
@@ -492,16 +540,14 @@ impl Run {
         }
     }
 
-    fn has_failed(&self) -> bool {
+    /// Whether the canary has failed and an operator is to decide.
+    pub fn has_failed(&self) -> bool {
         self.paused.as_ref().is_some_and(|paused| paused.has_failed)
     }
 
     /// Somebody else may have changed the plan.
     fn notice_change(&mut self, record: &PlanRecord) -> Option<Turn> {
         let plan = &record.plan;
-        if self.revision == 0 {
-            self.revision = plan.revision();
-        }
         if plan.revision() == self.revision {
             return None;
         }
@@ -512,11 +558,17 @@ impl Run {
         if plan.stable() == self.canary() {
             return Some(self.end(Outcome::Reached, format!("promoted by {by}")));
         }
+        if plan.stable() != self.stable {
+            let why = format!("version {} was made stable by {by}, so there is nothing to compare with", plan.stable());
+            return Some(self.end(Outcome::Aborted, why));
+        }
         if !matches!(state, Some(State::Live | State::Staged)) {
             return Some(self.end(Outcome::Aborted, format!("taken back by {by}")));
         }
-        let decision = self.pause_for(format!("the plan was changed by {by}"))?;
-        Some(Turn { decision: Some(decision), ..Turn::default() })
+        let why = format!("the plan was changed by {by}");
+        let paused = self.paused.get_or_insert_with(|| Paused { why: why.clone(), has_failed: false });
+        paused.why.clone_from(&why);
+        Some(Turn::of(Decided::Paused, why))
     }
 
     fn end(&mut self, outcome: Outcome, why: String) -> Turn {
@@ -541,26 +593,31 @@ impl Run {
 
     /// Takes a step, if it is time.
     fn step(&mut self, assessment: &Assessment, look: &Look<'_>) -> Turn {
-        let now = look.unix_now;
+        let (now, weight) = (self.watched_seconds, self.weight());
         match self.phase {
             Phase::Baseline => self.begin(look),
             Phase::WarmUp { since } if now < since.saturating_add(self.options.warm_up_seconds) => Turn::default(),
             Phase::WarmUp { .. } => {
                 self.phase = Phase::Step { index: 0, since: now };
-                let text = format!("the warm-up of version {} is over", self.canary());
+                let figures = assessment.report(self);
+                let text = format!("the times of version {} count from now on: {figures}", self.canary());
                 Turn::of(Decided::WarmedUp, text).with(Change::Reissue)
             }
             Phase::Step { index, .. } => {
-                let weight = self.options.steps[index];
-                if self.revisions.get(&self.revision).is_none_or(|judged| judged.canary != weight) {
-                    return self.place(weight, &look.record.plan, Decided::Resumed, format!("{weight} % again"));
+                let planned = look.record.plan.versions().get(&self.canary());
+                if planned.is_none_or(|planned| planned.weight != weight) {
+                    // The step takes its whole time at its own share.
+                    self.phase = Phase::Step { index, since: now };
+                    self.drawn_before = assessment.drawn.canary;
+                    let text = format!("{weight} % again: {}", assessment.report(self));
+                    return self.place(weight, &look.record.plan, Decided::Restored, text);
                 }
                 if !assessment.is_ready() {
                     return Turn::default();
                 }
                 let (before, figures) = (format!("{weight} %"), assessment.report(self));
                 self.drawn_before = assessment.drawn.canary;
-                match self.options.steps.get(index + 1).copied() {
+                match self.options.steps.get(index.saturating_add(1)).copied() {
                     None => {
                         let text = format!("{before} is the last step: {figures}");
                         self.end(Outcome::Reached, text)
@@ -589,21 +646,22 @@ impl Run {
         else {
             return Turn::default();
         };
-        let weight = self.options.steps[0];
+        let (weight, since) = (self.weight(), self.watched_seconds);
         self.slow_above = Some(bucket);
-        self.drawn_before = 0;
-        self.phase = if self.options.warm_up_seconds > 0 {
-            Phase::WarmUp { since: look.unix_now }
-        } else {
-            Phase::Step { index: 0, since: look.unix_now }
-        };
+        self.phase =
+            if self.options.warm_up_seconds > 0 { Phase::WarmUp { since } } else { Phase::Step { index: 0, since } };
         let limit = Histogram::upper_edge(bucket).map_or_else(String::new, |edge| {
             format!(
                 "; a first answer is slow when it takes longer than {edge:?}, as 5 % of version {}'s do",
                 self.stable
             )
         });
-        self.place(weight, &look.record.plan, Decided::Began, format!("0 % to {weight} %{limit}"))
+        self.place(
+            weight,
+            &look.record.plan,
+            Decided::Began,
+            format!("version {} gets {weight} %{limit}", self.canary()),
+        )
     }
 
     /// Gives the canary a weight, or the same plan the next revision.
@@ -634,11 +692,11 @@ impl Turn {
     }
 
     fn of(decision: Decided, text: String) -> Self {
-        Self { decision: Some(Decision { decision, text }), ..Self::default() }
+        Self { decisions: vec![Decision { decision, text }], ..Self::default() }
     }
 
     fn with(self, change: Change) -> Self {
-        let why = self.decision.as_ref().map_or_else(String::new, |decision| decision.text.clone());
+        let why = self.decisions.first().map_or_else(String::new, |decision| decision.text.clone());
         Self { change: Some((change, why)), ..self }
     }
 }
@@ -654,6 +712,8 @@ impl Display for Decided {
             Self::Aborted => "aborted",
             Self::Paused => "paused",
             Self::Resumed => "resumed",
+            Self::Retried => "retried",
+            Self::Restored => "restored",
             Self::Held => "held",
             Self::Released => "released",
             Self::TimedOut => "timed out",

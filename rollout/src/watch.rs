@@ -1,6 +1,6 @@
 //! What a runner has seen of the instances of both versions, by its own clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -37,11 +37,22 @@ pub struct Counts {
 /// Counts by revision.
 pub type ByRevision = BTreeMap<u64, Counts>;
 
-/// An instance that reports no more, as the run keeps it: TTL deletes its pulse.
+/// The instances that report no more, as the run keeps them: TTL deletes their pulses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
-    /// Whether it said that it stopped; otherwise it has crashed.
-    pub ended: bool,
+    /// Those that said that they stopped. Their pulses count no more.
+    pub ended: BTreeSet<String>,
+    /// What these had counted together.
+    pub counts: ByRevision,
+    /// Those that crashed. One that comes back counts on.
+    pub crashed: BTreeMap<String, Crashed>,
+}
+
+/// An instance that stopped without saying so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crashed {
+    /// The number of its last pulse.
+    pub sequence: u64,
     /// What it had counted.
     pub counts: ByRevision,
 }
@@ -56,7 +67,14 @@ pub struct Watch {
     uptime: Duration,
     /// When a pulse last arrived.
     last_arrival: Option<Duration>,
-    looks: u64,
+    /// When it last looked.
+    last_look: Option<Duration>,
+    /// What ended before this runner started.
+    ended: Pair<(BTreeSet<String>, ByRevision)>,
+    /// The lowest revision that no instance has forgotten unseen.
+    complete_from: u64,
+    /// Misdirected requests at other versions, by instance.
+    elsewhere: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +83,9 @@ struct Instance {
     /// Its pulses, the latest one last: when each was first seen, and what it had counted.
     seen: VecDeque<(Duration, ByRevision)>,
     ended: bool,
+    /// Whether an earlier runner saw that it has crashed, and it has not come back.
+    is_gone: bool,
+    has_receipts: bool,
     misdirected: u64,
     /// Whether its sequence has moved under the eyes of this runner. Otherwise its last pulse may be of any age.
     has_moved: bool,
@@ -115,54 +136,74 @@ impl Counts {
 
 impl Watch {
     /// Goes on where an earlier runner stopped, with the instances that reported no more.
-    pub fn resume(finished: &Pair<BTreeMap<String, Finished>>) -> Self {
-        let instance = |finished: &Finished| Instance {
-            seen: VecDeque::from([(Duration::ZERO, finished.counts.clone())]),
-            ended: finished.ended,
+    pub fn resume(finished: &Pair<Finished>) -> Self {
+        let instance = |crashed: &Crashed| Instance {
+            sequence: crashed.sequence,
+            seen: VecDeque::from([(Duration::ZERO, crashed.counts.clone())]),
+            is_gone: true,
             ..Instance::default()
         };
         let instances = finished.map(|finished| {
-            finished.iter().map(|(name, finished)| (name.clone(), instance(finished))).collect::<BTreeMap<_, _>>()
+            let crashed = finished.crashed.iter();
+            crashed.map(|(name, crashed)| (name.clone(), instance(crashed))).collect::<BTreeMap<_, _>>()
         });
-        Self { instances, ..Self::default() }
+        let ended = finished.map(|finished| (finished.ended.clone(), finished.counts.clone()));
+        Self { instances, ended, ..Self::default() }
     }
 
-    /// Takes in the last pulse of every instance. `now`: of the runner; `unix_now`: of everybody, in Unix seconds.
-    /// `slow_above`: first answers in higher buckets are slow.
+    /// Takes in the last pulse of every instance, of the two versions and of `others`. `now`: of the runner; `unix_now`:
+    /// of everybody, in Unix seconds. `slow_above`: first answers in higher buckets are slow.
     ///
-    /// Returns the lowest revision that no instance has forgotten while nobody looked: of lower ones, nobody knows the
-    /// last counts.
-    pub fn look(&mut self, pulses: Pair<&[Pulse]>, slow_above: Option<u8>, now: Duration, unix_now: u64) -> u64 {
-        let mut complete_from = 0;
-        let is_first = self.looks == 0;
-        self.looks += 1;
+    /// Returns how long ago the last look was.
+    pub(crate) fn look(
+        &mut self,
+        pulses: Pair<&[Pulse]>,
+        others: &[Pulse],
+        slow_above: Option<u8>,
+        now: Duration,
+        unix_now: u64,
+    ) -> Duration {
+        let is_first = self.last_look.is_none();
+        let pause = now.saturating_sub(self.last_look.replace(now).unwrap_or(now));
         let has_arrived = |instances: &BTreeMap<String, Instance>, pulses: &[Pulse]| {
-            pulses
-                .iter()
-                .any(|pulse| instances.get(&pulse.instance).map_or(0, |instance| instance.sequence) < pulse.sequence)
+            let known = |pulse: &Pulse| instances.get(&pulse.instance).map_or(0, |instance| instance.sequence);
+            pulses.iter().any(|pulse| known(pulse) < pulse.sequence)
         };
         if has_arrived(&self.instances.canary, pulses.canary) || has_arrived(&self.instances.stable, pulses.stable) {
             let gap = now.saturating_sub(self.last_arrival.unwrap_or(now));
             self.uptime += if gap <= STEADY { gap } else { Duration::ZERO };
             self.last_arrival = Some(now);
         }
-        let sides = [(&mut self.instances.canary, pulses.canary), (&mut self.instances.stable, pulses.stable)];
-        for (instances, pulses) in sides {
-            for pulse in pulses {
+        let sides = [
+            (&mut self.instances.canary, pulses.canary, &self.ended.canary.0),
+            (&mut self.instances.stable, pulses.stable, &self.ended.stable.0),
+        ];
+        for (instances, pulses, ended) in sides {
+            for pulse in pulses.iter().filter(|pulse| !ended.contains(&pulse.instance)) {
                 let instance = instances.entry(pulse.instance.clone()).or_insert_with(|| Instance {
                     looked_alive: is_alive(pulse, unix_now),
                     uptime: self.uptime,
                     ..Instance::default()
                 });
                 if pulse.sequence > instance.sequence {
-                    complete_from = complete_from.max(instance.remembers_from(pulse));
+                    self.complete_from = self.complete_from.max(instance.remembers_from(pulse));
                     instance.add(pulse, slow_above, now);
                     (instance.has_moved, instance.uptime) = (instance.has_moved || !is_first, self.uptime);
                 }
             }
         }
+        for pulse in others {
+            let misdirected = self.elsewhere.entry(pulse.instance.clone()).or_default();
+            *misdirected = pulse.misdirected.max(*misdirected);
+        }
         self.prune();
-        complete_from
+        pause
+    }
+
+    /// The lowest revision that no instance has forgotten while nobody looked: of lower ones, nobody knows the last
+    /// counts.
+    pub(crate) fn complete_from(&self) -> u64 {
+        self.complete_from
     }
 
     /// Forgets pulses that no cut can need any more.
@@ -187,11 +228,11 @@ impl Watch {
 
     fn is_living(&self, instance: &Instance) -> bool {
         let is_known = instance.has_moved || instance.looked_alive;
-        is_known && !instance.ended && self.uptime - instance.uptime < SILENCE
+        is_known && !instance.ended && !instance.is_gone && self.uptime - instance.uptime < SILENCE
     }
 
     fn has_crashed(&self, instance: &Instance) -> bool {
-        !instance.ended && self.uptime - instance.uptime >= SILENCE
+        !instance.ended && (instance.is_gone || self.uptime - instance.uptime >= SILENCE)
     }
 
     /// Whether all of a version's instances have been silent for 30 s while the other version's pulses arrived.
@@ -207,7 +248,9 @@ impl Watch {
         self.instances.map(|instances| {
             let is_ours = |instance: &&Instance| {
                 let counts = instance.last_counts();
-                instance.has_moved || counts.is_some_and(|counts| counts.keys().any(|revision| revisions(*revision)))
+                instance.has_moved
+                    || instance.is_gone
+                    || counts.is_some_and(|counts| counts.keys().any(|revision| revisions(*revision)))
             };
             instances.values().filter(|instance| self.has_crashed(instance)).filter(is_ours).count()
         })
@@ -216,7 +259,15 @@ impl Watch {
     /// Requests that the edge meant for another version.
     pub(crate) fn misdirected(&self) -> u64 {
         let instances = self.instances.canary.values().chain(self.instances.stable.values());
-        instances.fold(0, |sum, instance| sum.saturating_add(instance.misdirected))
+        let counts = instances.map(|instance| instance.misdirected).chain(self.elsewhere.values().copied());
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// A living instance whose sessions have no receipts.
+    pub(crate) fn without_receipts(&self) -> Option<&str> {
+        let mut instances = self.instances.canary.iter().chain(&self.instances.stable);
+        let found = instances.find(|(_, instance)| self.is_living(instance) && !instance.has_receipts);
+        found.map(|(name, _)| name.as_str())
     }
 
     /// The latest moment up to which all living instances of each version have reported to this runner. `None` without
@@ -233,33 +284,49 @@ impl Watch {
     /// What both versions have counted, each by its pulses that were seen before a moment, or by all. Of two pulses that
     /// were seen at the same look, nobody knows which is older.
     pub(crate) fn counts(&self, before: Pair<Option<Duration>>) -> Pair<ByRevision> {
-        let sum = |instances: &BTreeMap<String, Instance>, before: Option<Duration>| {
-            let mut sum = ByRevision::new();
+        let sum = |ended: &ByRevision, instances: &BTreeMap<String, Instance>, before: Option<Duration>| {
+            let mut sum = ended.clone();
             for instance in instances.values() {
                 let is_older = |seen: Duration| before.is_none_or(|before| seen < before);
-                let counted = instance.seen.iter().rev().find(|(seen, _)| is_older(*seen));
-                for (revision, counts) in counted.into_iter().flat_map(|(_, counts)| counts) {
-                    sum.entry(*revision).or_default().combine(counts, u64::saturating_add);
+                if let Some((_, counts)) = instance.seen.iter().rev().find(|(seen, _)| is_older(*seen)) {
+                    add_all(&mut sum, counts);
                 }
             }
             sum
         };
-        Pair { canary: sum(&self.instances.canary, before.canary), stable: sum(&self.instances.stable, before.stable) }
+        Pair {
+            canary: sum(&self.ended.canary.1, &self.instances.canary, before.canary),
+            stable: sum(&self.ended.stable.1, &self.instances.stable, before.stable),
+        }
     }
 
     /// The instances that report no more, with what they counted under revisions of the rollout.
-    pub fn finished(&self, revisions: impl Fn(u64) -> bool) -> Pair<BTreeMap<String, Finished>> {
-        self.instances.map(|instances| {
-            let mut finished = BTreeMap::new();
+    pub(crate) fn finished(&self, revisions: impl Fn(u64) -> bool) -> Pair<Finished> {
+        let finished = |ended: &(BTreeSet<String>, ByRevision), instances: &BTreeMap<String, Instance>| {
+            let mut finished = Finished { ended: ended.0.clone(), counts: ended.1.clone(), crashed: BTreeMap::new() };
             for (name, instance) in instances {
                 let mut counts = instance.last_counts().cloned().unwrap_or_default();
                 counts.retain(|revision, _| revisions(*revision));
-                if !counts.is_empty() && (instance.ended || self.has_crashed(instance)) {
-                    finished.insert(name.clone(), Finished { ended: instance.ended, counts });
+                if instance.ended && !counts.is_empty() {
+                    add_all(&mut finished.counts, &counts);
+                    finished.ended.insert(name.clone());
+                } else if self.has_crashed(instance) && (instance.has_moved || instance.is_gone || !counts.is_empty()) {
+                    finished.crashed.insert(name.clone(), Crashed { sequence: instance.sequence, counts });
                 }
             }
+            finished.counts.retain(|revision, _| revisions(*revision));
             finished
-        })
+        };
+        Pair {
+            canary: finished(&self.ended.canary, &self.instances.canary),
+            stable: finished(&self.ended.stable, &self.instances.stable),
+        }
+    }
+}
+
+fn add_all(sum: &mut ByRevision, counts: &ByRevision) {
+    for (revision, counts) in counts {
+        sum.entry(*revision).or_default().combine(counts, u64::saturating_add);
     }
 }
 
@@ -287,7 +354,7 @@ impl Instance {
         }
         self.seen.push_back((now, counts));
         self.sequence = pulse.sequence;
-        self.ended = pulse.ended;
+        (self.ended, self.is_gone, self.has_receipts) = (pulse.ended, false, pulse.has_receipts);
         self.misdirected = self.misdirected.max(pulse.misdirected);
     }
 }

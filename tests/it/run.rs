@@ -181,6 +181,8 @@ fn quick<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
         ["--settle", "3s"],
         ["--min-sessions", "20"],
         ["--warm-up", "1s"],
+        // The machine is busy with other tests.
+        ["--max-slow", "100%"],
         ["--timeout", "90s"],
     ];
     let missing = usual.into_iter().filter(|[flag, _]| !arguments.contains(flag));
@@ -207,7 +209,10 @@ async fn a_good_version_goes_from_one_percent_to_all() {
     let steps = ["--steps", "1,50,100", "--min-sessions", "1", "--check", "exit 0", "--notify", &notify];
     let (code, printed) = site.run_to_the_end(&steps).await;
     assert_eq!(code, 0, "{printed}");
-    says(&printed, &["began: 0 % to 1.00 %", "warmed up", "step: 1.00 % to 50.00 %", "reached: 50.00 % to 100 %"]);
+    says(
+        &printed,
+        &["began: version 2 gets 1.00 %", "warmed up", "step: 1.00 % to 50.00 %", "reached: 50.00 % to 100 %"],
+    );
     assert_eq!(site.state_of_two(), "live 10000");
     let told = std::fs::read_to_string(told.path()).expect("text");
     let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -360,12 +365,18 @@ async fn killed_at_every_step_and_started_again_it_goes_on_with_the_same_evidenc
 
 #[actix_web::test]
 async fn while_the_table_is_away_nothing_is_judged() {
-    let site = Site::start(None).await.viewers(10);
+    let mut site = Site::start(None).await.viewers(10);
     let run = site.run(&quick(&["--min-sessions", "30", "--timeout", "150s"]));
     site.until(|status| status["run"]["phase"]["at"] == "step").await;
+    // Version 1 runs beside the table and stops with it, so viewers would wait for one version alone.
+    if let Some(viewers) = site.viewers.take() {
+        viewers.abort();
+    }
+    sleep(Duration::from_secs(4)).await;
     site.up.freeze(true);
     sleep(Duration::from_secs(60)).await;
     site.up.freeze(false);
+    let _site = site.viewers(10);
     let (code, printed) = ended(run).await;
     assert_eq!(code, 0, "{printed}");
     says(&printed, &["held: ", "the tables answer again", "reached"]);
@@ -394,7 +405,7 @@ async fn of_two_runners_one_is_refused_and_a_change_by_hand_pauses_the_other() {
     site.two_manners.second_fails.store(1, Ordering::Relaxed);
     let (code, printed) = ended(run).await;
     assert_eq!(code, 3, "{printed}");
-    says(&printed, &["resumed: 20.00 % again", "FAILED: sessions fail"]);
+    says(&printed, &["paused: by ", "resumed: by ", "restored: 20.00 % again", "FAILED: sessions fail"]);
 }
 
 #[actix_web::test]
@@ -413,4 +424,86 @@ async fn a_wrong_origin_in_the_plan_holds_the_rollout() {
     assert_eq!(code, 4, "{printed}");
     says(&printed, &["held: ", "requests came to the wrong version: an origin in the plan is wrong"]);
     assert_eq!(site.state_of_two(), "live 2000");
+}
+
+#[actix_web::test]
+async fn it_outlives_its_readers_and_a_command_that_hangs() {
+    let site = Site::start(None).await.viewers(20);
+    let mut run =
+        site.run(&quick(&["--notify", "sleep 1000", "--check", "sleep 1000; true", "--min-sessions", "1000"]));
+    // Nobody reads any more.
+    drop(run.stdout.take());
+    drop(run.stderr.take());
+    let begun = site.until(|status| status["run"]["phase"]["at"] == "step").await;
+    let beat = |status: &Value| status["run"]["lease"]["beat"].as_u64().expect("a number");
+    sleep(Duration::from_secs(5)).await;
+    let later = status(&site.up);
+    assert!(beat(&later) >= beat(&begun) + 3, "it looks while its commands hang");
+    run.kill().await.expect("killed");
+    // Whoever goes on must know the check.
+    let (code, printed) = site.run_to_the_end(&[]).await;
+    assert_eq!((code, printed.contains("`--check true` goes on without one")), (1, true), "{printed}");
+    // Nobody looks, and the rollout ends all the same.
+    site.steer(&["drain", "2"]);
+    let output = site.steer(&["abort", "--reason", "enough"]);
+    says(&output, &["The plan stays as it is: ", "The rollout to version 2 ends."]);
+    // The one that was killed did not say so, so the next one does.
+    let (code, printed) = site.run_to_the_end(&["--check", "true"]).await;
+    assert_eq!((code, printed.contains("aborted: taken back by")), (3, true), "{printed}");
+    let retried = site.steer(&["retry"]);
+    says(&retried, &["begins again with its first step", "Nobody looks at it: start `rollout run --to 2`."]);
+}
+
+#[actix_web::test]
+async fn what_cannot_be_judged_is_refused_before_anything_changes() {
+    let site = Site::start(None).await;
+    let (code, _, error) = rollout(&site.up, &["pause"]);
+    assert_eq!((code, error.contains("no rollout runs: start one with `rollout run`")), (1, true), "{error}");
+    site.steer(&["add", "3", "--origin", "http://localhost:8089"]);
+    site.steer(&["set-weight", "3=40", "--force"]);
+    for (arguments, expected) in [
+        (&["--steps", "5,60"][..], "version 1 would get no new sessions, so there would be nothing to compare with"),
+        (&["--steps", "5,70"], "the step to 70.00 % is not possible"),
+        (&["--steps", "5,5"], "the steps must be shares above 0 % that rise"),
+        (&["--steps", "100"], "the first one below 100 %"),
+        (&["--alpha", "0"], "expected a probability from 0.000001 to 0.5"),
+        (&["--tolerance", "NaN"], "expected a ratio from 1 to 100"),
+        (&["--max-failed", "0%"], "expected a share above 0 % and up to 100 %"),
+        (&["--every", "0s"], "expected a number and s, m, h or d"),
+    ] {
+        let (code, printed) = site.run_to_the_end(arguments).await;
+        assert!(code == 1 || code == 2, "{printed}");
+        says(&printed, &[expected]);
+    }
+    assert_eq!(site.state_of_two(), "staged 0");
+}
+
+#[actix_web::test]
+async fn without_receipts_it_refuses() {
+    // The themed app without keys: sessions are found by look-ups alone.
+    let (dynamodb, client) = crate::support::dynamodb().await;
+    for version in ["1", "2"] {
+        let mut settings = crate::support::settings(version);
+        settings.shared.cookie.keys = None;
+        settings.shared.pulse_seconds = 1;
+        let app = crate::support::App::spawn_with(settings, dynamodb.endpoint());
+        drop(app);
+    }
+    let origin = |port| serde_json::json!({ "domain": "localhost", "port": port, "protocol": "http" });
+    let plan = serde_json::json!({
+        "format": 1, "revision": 1, "stable": "1", "changed_at": 1, "changed_by": "test", "why": "test",
+        "versions": {
+            "1": { "origin": origin(8081), "weight_basis_points": 10000, "state": "live" },
+            "2": { "origin": origin(8082), "weight_basis_points": 0, "state": "staged" },
+        },
+    });
+    crate::support::put_as_plan(&client, plan).await;
+    sleep(Duration::from_secs(2)).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stickshift"));
+    command.args(["rollout", "--region", "us-east-1", "run", "--to", "2"]);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint());
+    command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    let output = command.output().await.expect("it runs");
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), error.contains("issues no receipts: without keys")), (Some(1), true), "{error}");
 }

@@ -48,6 +48,7 @@ fn options() -> RunOptions {
         warm_up_seconds: 30,
         on_fail: OnFail::Drain,
         timeout_seconds: 3_600,
+        has_check: false,
     }
 }
 
@@ -99,6 +100,7 @@ impl Stage {
             instance: instance.to_owned(),
             started_at: self.now,
             clock_allowance_seconds: 60,
+            has_receipts: true,
             ..Pulse::default()
         };
         self.counted.insert(instance.to_owned(), pulse);
@@ -158,17 +160,18 @@ impl Stage {
         let of = |side: char| -> Vec<Pulse> {
             self.written.iter().filter(|(name, _)| name.starts_with(side)).map(|(_, pulse)| pulse.clone()).collect()
         };
-        let (canary, stable) = (of('c'), of('s'));
+        let (canary, stable, others) = (of('c'), of('s'), of('o'));
         let look = Look {
             record: &self.record,
             pulses: Pair { canary: &canary, stable: &stable },
+            others: &others,
             check: self.check,
             now: Duration::from_secs(self.now - self.runner_started),
             unix_now: self.now,
         };
         let turn = self.run.look(&mut self.watch, &look);
         self.run.report = turn.report(&self.run).or(self.run.report.take());
-        self.decisions.extend(turn.decision.map(|decision| decision.decision));
+        self.decisions.extend(turn.decisions.iter().map(|decision| decision.decision));
         if let Some((change, _)) = turn.change {
             let plan = change.apply(&self.record.plan, 0, self.now).expect("a plan");
             self.run.note_plan(&plan);
@@ -326,10 +329,28 @@ fn a_request_at_the_wrong_version_holds_until_somebody_resumes() {
     stage.sessions("s1", 450, 0);
     stage.wait(60);
     assert_eq!((stage.outcome(), &stage.run.held), (None, &Some(Hold::Misdirected { count: 3 })));
-    stage.run.pause("by ada".to_owned()).expect("paused");
-    stage.run.resume().expect("resumed");
+    stage.run.resume("ada").expect("resumed");
     stage.wait(20);
     assert_eq!(stage.outcome(), Some(Outcome::Failed));
+    // Sessions that reach a third version do not arrive either.
+    let mut stage = Stage::in_first_step(options());
+    stage.start("o1");
+    stage.pulse("o1").misdirected = 1;
+    stage.sessions("s1", 900, 0);
+    stage.wait(60);
+    assert_eq!((stage.outcome(), &stage.run.held), (None, &Some(Hold::Misdirected { count: 1 })));
+}
+
+#[test]
+fn an_instance_without_receipts_holds() {
+    let mut stage = Stage::in_first_step(options());
+    stage.start("c2");
+    stage.pulse("c2").has_receipts = false;
+    stage.wait(40);
+    assert_eq!(stage.run.held, Some(Hold::NoReceipts { instance: "c2".to_owned() }));
+    stage.end("c2");
+    stage.wait(20);
+    assert_eq!(stage.run.held, None);
 }
 
 #[test]
@@ -426,6 +447,92 @@ fn a_runner_that_is_killed_has_the_same_evidence_afterwards() {
 }
 
 #[test]
+fn what_crashed_before_a_runner_was_killed_has_crashed_and_counts_on_when_it_comes_back() {
+    let mut stage = Stage::in_first_step(options());
+    for instance in ["c2", "c3", "s2"] {
+        stage.start(instance);
+    }
+    stage.sessions("c1", 60, 2);
+    stage.sessions("s1", 540, 18);
+    stage.wait(30);
+    stage.silent.push("c1".to_owned());
+    stage.wait(50);
+    stage.restart();
+    stage.wait(4);
+    let crashed = |stage: &Stage| stage.run.finished.canary.crashed.keys().cloned().collect::<Vec<_>>();
+    assert_eq!((crashed(&stage), stage.failures().0), (vec!["c1".to_owned()], 2));
+    stage.silent.clear();
+    stage.sessions("c1", 10, 1);
+    stage.wait(20);
+    assert_eq!((crashed(&stage), stage.failures().0), (vec![], 3));
+}
+
+#[test]
+fn numbers_of_a_hostile_table_end_nothing() {
+    let mut stage = Stage::in_first_step(options());
+    for revision in [1, 2, stage.record.plan.revision(), u64::MAX] {
+        for instance in ["c1", "s1"] {
+            stage.count(instance, revision, |draws| {
+                (draws.drawn, draws.first_failed, draws.renewed) = (u64::MAX, u64::MAX, u64::MAX);
+                (draws.failed, draws.first_answers) = (u64::MAX, first_answers(u64::MAX, 9_000));
+            });
+            stage.pulse(instance).misdirected = u64::MAX;
+        }
+    }
+    stage.wait(100);
+    stage.restart();
+    stage.run.phase = Phase::Step { index: usize::MAX, since: u64::MAX };
+    stage.wait(100);
+}
+
+#[test]
+fn the_evidence_of_many_failures_is_a_number_that_the_table_takes() {
+    let mut stage = Stage::in_first_step(RunOptions { every_seconds: 3_000, ..options() });
+    stage.sessions("c1", 20_000, 10_000);
+    stage.sessions("s1", 180_000, 90_000);
+    stage.wait(40);
+    for gate in &stage.run.report.as_ref().expect("a report").gates {
+        assert!((1e-130..1e126).contains(&gate.evidence), "{gate:?}");
+    }
+}
+
+#[test]
+fn when_another_version_becomes_stable_there_is_nothing_to_compare_with() {
+    let mut stage = Stage::new(options());
+    stage.change(&Change::Add { version: code("3"), origin: crate::origin(8083) });
+    stage.run.revision = stage.record.plan.revision();
+    stage.wait(44);
+    stage.change(&Change::Promote(code("3")));
+    stage.wait(2);
+    assert_eq!(stage.outcome(), Some(Outcome::Aborted));
+    assert_eq!(stage.run.retry(&stage.record.plan, "ada", stage.now), Err(RunRefusal::OtherStable(code("3"))));
+}
+
+#[test]
+fn a_check_that_fails_while_stable_is_dead_sends_nobody_there() {
+    let mut stage = Stage::in_first_step(options());
+    stage.silent.push("s1".to_owned());
+    stage.wait(60);
+    stage.check = Some(Check::Fail);
+    stage.wait(60);
+    assert_eq!((stage.outcome(), &stage.run.held), (None, &Some(Hold::StableDead { version: code("1") })));
+}
+
+#[test]
+fn a_runner_whose_clock_is_ahead_settles_nothing_early() {
+    let mut stage = Stage::in_first_step(RunOptions { settle_seconds: 600, every_seconds: 3_000, ..options() });
+    stage.sessions("c1", 500, 0);
+    stage.sessions("s1", 4_500, 0);
+    stage.wait(30);
+    stage.restart();
+    stage.now += 1_200;
+    stage.runner_started += 1_200;
+    stage.wait(30);
+    let seen: Vec<u64> = stage.run.report.expect("a report").gates.iter().map(|gate| gate.seen).collect();
+    assert_eq!(seen, [0, 0, 0]);
+}
+
+#[test]
 fn a_revision_that_was_forgotten_unseen_is_left_out_of_both_versions() {
     let mut stage = Stage::in_first_step(options());
     stage.sessions("c1", 100, 2);
@@ -465,10 +572,17 @@ fn a_change_by_hand_pauses_and_resume_puts_the_step_back() {
     stage.sessions("s1", 70, 0);
     stage.wait(20);
     assert_eq!(stage.failures(), (3, 3));
-    stage.run.resume().expect("resumed");
+    stage.run.resume("ada").expect("resumed");
     stage.wait(2);
-    assert_eq!(stage.decisions, [Decided::Paused, Decided::Resumed]);
+    assert_eq!(stage.decisions, [Decided::Paused, Decided::Resumed, Decided::Restored]);
     assert_eq!(stage.record.plan.versions()[&code("2")].weight, percent("10"));
+    // The step takes its time and its sessions anew.
+    stage.wait(50);
+    assert_eq!(stage.decisions.len(), 3);
+    stage.sessions("c1", 10, 0);
+    stage.sessions("s1", 90, 0);
+    stage.wait(30);
+    assert_eq!(stage.decisions.last(), Some(&Decided::Stepped));
 }
 
 #[test]
@@ -495,11 +609,11 @@ fn paused_it_takes_no_step_and_still_takes_back_what_fails() {
     stage.sessions("s1", 900, 0);
     stage.run.pause("by ada".to_owned()).expect("paused");
     stage.wait(200);
-    assert_eq!((stage.decisions.as_slice(), stage.outcome()), (&[][..], None));
+    assert_eq!((stage.decisions.as_slice(), stage.outcome()), (&[Decided::Paused][..], None));
     stage.sessions("c1", 0, 20);
     stage.wait(20);
     assert_eq!(stage.outcome(), Some(Outcome::Failed));
-    assert_eq!(stage.run.resume(), Err(RunRefusal::Over(code("2"))));
+    assert_eq!(stage.run.resume("ada"), Err(RunRefusal::Over(code("2"))));
 }
 
 #[test]
@@ -509,15 +623,15 @@ fn with_on_fail_pause_nothing_changes_until_somebody_decides() {
     stage.sessions("s1", 900, 0);
     stage.wait(100);
     assert_eq!((stage.decisions.as_slice(), stage.outcome()), (&[Decided::Paused][..], None));
-    assert_eq!(stage.run.resume(), Err(RunRefusal::HasFailed(code("2"))));
+    assert_eq!(stage.run.resume("ada"), Err(RunRefusal::HasFailed(code("2"))));
     let attempt = stage.run.attempt;
-    stage.run.retry(stage.now).expect("again");
+    stage.run.retry(&stage.record.plan, "ada", stage.now).expect("again");
     assert_eq!(stage.run.attempt, attempt + 1);
     stage.restart();
     stage.wait(60);
     assert!(matches!(stage.run.phase, Phase::Step { index: 0, .. }), "{:?}", stage.run.phase);
     assert_eq!(stage.failures(), (0, 0), "the evidence is forgotten");
-    assert_eq!(stage.run.retry(stage.now), Err(RunRefusal::NotFailed(code("2"))));
+    assert_eq!(stage.run.retry(&stage.record.plan, "ada", stage.now), Err(RunRefusal::NotFailed(code("2"))));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use stickshift_contract::{Draws, Histogram, PULSE_FORMAT, Plan, PlanRecord, Pulse, State};
-use stickshift_rollout::{Failures, Look, OnFail, Outcome, Pair, Run, RunOptions, Watch};
+use stickshift_rollout::{Decided, Failures, Look, OnFail, Outcome, Pair, Run, RunOptions, Watch};
 
 use crate::{NOW, code, percent, planned};
 
@@ -67,6 +67,7 @@ fn options() -> RunOptions {
         warm_up_seconds: 30,
         on_fail: OnFail::Drain,
         timeout_seconds: 5_400,
+        has_check: false,
     }
 }
 
@@ -116,6 +117,7 @@ impl Instances {
             started_at: now,
             written_at: now,
             clock_allowance_seconds: 60,
+            has_receipts: true,
             ..Pulse::default()
         };
         self.by_side[side].push((pulse.clone(), pulse));
@@ -272,6 +274,7 @@ fn simulate(world: World, options: &RunOptions, seed: u64) -> End {
                 let look = Look {
                     record: &record,
                     pulses: Pair { canary: &canary, stable: &stable },
+                    others: &[],
                     check: None,
                     now: Duration::from_millis(at - runner_started),
                     unix_now,
@@ -282,7 +285,9 @@ fn simulate(world: World, options: &RunOptions, seed: u64) -> End {
                     run.note_plan(&plan);
                     plans.push((at, plan));
                 }
-                if run.outcome().is_some() || turn.decision.is_some_and(|decision| decision.text.contains("in time")) {
+                if run.outcome().is_some()
+                    || turn.decisions.iter().any(|decision| decision.decision == Decided::TimedOut)
+                {
                     break;
                 }
             }

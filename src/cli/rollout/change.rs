@@ -172,16 +172,23 @@ impl Drain {
 impl Abort {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         let leaving = if self.evict { Leaving::Evict } else { Leaving::Drain };
-        let version = match self.version {
+        let running = steer::canary_of_run(site).await;
+        let version = match self.version.or(running) {
             Some(version) => version,
             None => canary(&site.plan_in_force().await?.plan)?,
         };
-        self.change.make(site, &Change::Abort { version, leaving }).await?;
-        if self.change.dry_run {
-            return Ok(());
+        let made = self.change.make(site, &Change::Abort { version, leaving }).await;
+        let is_of_run = running == Some(version) && !self.change.dry_run;
+        match made {
+            Ok(()) if is_of_run => {}
+            // The version is as it should be, and only the rollout is still to be ended.
+            Err(cause) if is_of_run && cause.is::<Refusal>() => {
+                words::show(&format!("The plan stays as it is: {cause}. The rollout to version {version} ends."))?;
+            }
+            made => return made,
         }
         let why = format!("taken back by {}: {}", site.caller().await?, self.change.reason);
-        steer::note_abort(site, version, why.trim_end_matches(": ")).await
+        steer::end_run(site, why.trim_end_matches(": ")).await
     }
 }
 

@@ -1,12 +1,17 @@
 //! Commands of the operator's own that a rollout runs: one that judges, one that is told.
+//!
+//! Their output is not shown: it would mix with that of the rollout.
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use stickshift_rollout::{Check, Run};
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 /// A command that takes longer is ended.
@@ -16,70 +21,133 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Checks {
     command: String,
-    running: Option<JoinHandle<Check>>,
-    last: Check,
+    running: Option<JoinHandle<Result<Check, String>>>,
+    last: Result<Check, String>,
 }
 
 impl Checks {
     pub(super) fn new(command: String) -> Self {
-        Self { command, running: None, last: Check::Inconclusive }
+        Self { command, running: None, last: Ok(Check::Inconclusive) }
     }
 
     /// What the last check said. Starts the next one, unless one runs.
     pub(super) fn look(&mut self, run: &Run) -> Check {
         if let Some(running) = self.running.take_if(|running| running.is_finished()) {
-            use futures_util::FutureExt as _;
-            self.last = running.now_or_never().and_then(Result::ok).unwrap_or(Check::Inconclusive);
+            let ended = running.now_or_never().and_then(Result::ok);
+            let ended = ended.unwrap_or_else(|| Err("was ended".to_owned()));
+            if let Err(problem) = ended.as_ref()
+                && self.last.as_ref().err() != Some(problem)
+            {
+                log::warn!("the check {problem}, so it says nothing");
+            }
+            self.last = ended;
         }
         if self.running.is_none() {
-            let mut command = shell(&self.command);
-            command
-                .env("STICKSHIFT_CANARY", run.canary().to_string())
-                .env("STICKSHIFT_STABLE", run.stable.to_string())
-                .env("STICKSHIFT_REVISION", run.revision.to_string())
-                .stdin(Stdio::null());
-            self.running = Some(tokio::spawn(check(command)));
+            let variables = [
+                ("STICKSHIFT_CANARY", run.canary().to_string()),
+                ("STICKSHIFT_STABLE", run.stable.to_string()),
+                ("STICKSHIFT_REVISION", run.revision.to_string()),
+            ];
+            self.running = Some(tokio::spawn(check(self.command.clone(), variables)));
         }
-        self.last
+        *self.last.as_ref().unwrap_or(&Check::Inconclusive)
     }
 }
 
-async fn check(mut command: Command) -> Check {
-    let problem = match tokio::time::timeout(PATIENCE, command.status()).await {
-        Ok(Ok(status)) => match status.code() {
-            Some(0) => return Check::Pass,
-            Some(1) => return Check::Fail,
-            Some(2) => return Check::Inconclusive,
-            _ => format!("ended with {status}, which is none of 0, 1 and 2"),
-        },
-        Ok(Err(cause)) => format!("could not be run: {cause}"),
-        Err(_) => format!("took longer than {} s", PATIENCE.as_secs()),
-    };
-    log::warn!("the check {problem}, so it says nothing");
-    Check::Inconclusive
+/// A check must not outlive the rollout.
+impl Drop for Checks {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.abort();
+        }
+    }
 }
 
-/// Tells a command of a decision, as JSON on its stdin. Nothing that it does touches the rollout.
-pub(super) async fn notify(command: &str, told: &Value) {
-    let tell = async {
-        let mut child = shell(command).stdin(Stdio::piped()).spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
+/// Errors: the command did not say anything, and why.
+async fn check(line: String, variables: [(&'static str, String); 3]) -> Result<Check, String> {
+    let ended = run(&line, &variables, None).await?;
+    match ended {
+        Some(0) => Ok(Check::Pass),
+        Some(1) => Ok(Check::Fail),
+        Some(2) => Ok(Check::Inconclusive),
+        Some(status) => Err(format!("ended with exit status {status}, which is none of 0, 1 and 2")),
+        None => Err("was ended by a signal".to_owned()),
+    }
+}
+
+/// Tells a command of decisions, one after the other. The rollout does not wait for it.
+#[derive(Debug)]
+pub(super) struct Notifier {
+    sender: UnboundedSender<Value>,
+    task: JoinHandle<()>,
+}
+
+impl Notifier {
+    pub(super) fn new(command: String) -> Self {
+        let (sender, mut told) = unbounded_channel::<Value>();
+        let task = tokio::spawn(async move {
+            while let Some(told) = told.recv().await {
+                match run(&command, &[], Some(format!("{told}\n"))).await {
+                    Ok(Some(0)) => {}
+                    Ok(_) => log::warn!("the command that is told of decisions has failed"),
+                    Err(problem) => log::warn!("the command that is told of decisions {problem}"),
+                }
+            }
+        });
+        Self { sender, task }
+    }
+
+    /// Tells it soon.
+    pub(super) fn tell(&self, told: Value) {
+        // The task ends only after the sender.
+        self.sender.send(told).ok();
+    }
+
+    /// Waits until it has been told of everything.
+    pub(super) async fn finish(self) {
+        drop(self.sender);
+        if tokio::time::timeout(2 * PATIENCE, self.task).await.is_err() {
+            log::warn!("the command that is told of decisions takes too long, so it does not hear of all of them");
+        }
+    }
+}
+
+/// A command and whatever it started.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended.
+            kill_process_group(group, Signal::KILL).ok();
+        }
+    }
+}
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)))
+    }
+}
+
+/// Runs a command line as a shell does, and returns its exit status, `None` after a signal. Errors: it could not be run,
+/// or took too long; in words that follow its name.
+async fn run(line: &str, variables: &[(&str, String)], stdin: Option<String>) -> Result<Option<i32>, String> {
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).envs(variables.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let could_not_run = |cause: std::io::Error| format!("could not be run: {cause}");
+    let mut child = command.spawn().map_err(could_not_run)?;
+    let _group = Group::of(&child);
+    let work = async {
+        if let Some(mut pipe) = child.stdin.take() {
             // A command may end without having read it.
-            stdin.write_all(format!("{told}\n").as_bytes()).await.ok();
+            pipe.write_all(stdin.unwrap_or_default().as_bytes()).await.ok();
         }
         child.wait().await
     };
-    match tokio::time::timeout(PATIENCE, tell).await {
-        Ok(Ok(status)) if status.success() => {}
-        Ok(Ok(status)) => log::warn!("the command that is told of decisions ended with {status}"),
-        Ok(Err(cause)) => log::warn!("the command that is told of decisions could not be run: {cause}"),
-        Err(_) => log::warn!("the command that is told of decisions took longer than {} s", PATIENCE.as_secs()),
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(ended) => Ok(ended.map_err(could_not_run)?.code()),
+        Err(_) => Err(format!("took longer than {} s, so it was ended", PATIENCE.as_secs())),
     }
-}
-
-/// A command line as a shell runs it. Its output must not mix with that of the rollout.
-fn shell(line: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).stdout(Stdio::null()).kill_on_drop(true);
-    command
 }

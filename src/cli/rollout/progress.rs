@@ -8,8 +8,8 @@ use super::words::{self, WARNING};
 const BAR: u64 = 20;
 
 /// The step, the evidence by gate, and what is missing.
-pub(super) fn as_text(run: &Run, now: u64) -> String {
-    let mut text = format!("rollout to version {}: {}\n", run.canary(), step(run, now));
+pub(super) fn as_text(run: &Run) -> String {
+    let mut text = format!("rollout to version {}: {}\n", run.canary(), step(run));
     if let Some(report) = &run.report {
         if !report.gates.is_empty() {
             text.push_str(&gates(report, run));
@@ -42,21 +42,21 @@ fn place(run: &Run) -> String {
     let of = run.options.steps.len();
     match &run.phase {
         Phase::Baseline => "before the first step".to_owned(),
-        Phase::WarmUp { .. } => format!("step 1 of {of}, {} %, warming up", run.options.steps[0]),
-        Phase::Step { index, .. } => format!("step {} of {of}, {} %", index + 1, run.options.steps[*index]),
+        Phase::WarmUp { .. } => format!("step 1 of {of}, {} %, warming up", run.weight()),
+        Phase::Step { index, .. } => format!("step {} of {of}, {} %", index.saturating_add(1), run.weight()),
         Phase::Ended { outcome, why } => format!("{outcome}, {}", words::plain(why)),
     }
 }
 
 /// Where it is, with a bar of the step's time.
-fn step(run: &Run, now: u64) -> String {
+fn step(run: &Run) -> String {
     let (since, whole) = match run.phase {
         Phase::WarmUp { since } => (since, run.options.warm_up_seconds),
         Phase::Step { since, .. } => (since, run.options.every_seconds),
         _ => return place(run),
     };
-    let gone = now.saturating_sub(since);
-    let full = (gone * BAR).checked_div(whole).unwrap_or(BAR).min(BAR);
+    let gone = run.watched_seconds.saturating_sub(since);
+    let full = gone.saturating_mul(BAR).checked_div(whole).unwrap_or(BAR).min(BAR);
     let bar: String = (0..BAR).map(|part| if part < full { '#' } else { '-' }).collect();
     format!("{} [{bar}] {} of {}", place(run), seconds_in_words(gone), seconds_in_words(whole))
 }
@@ -67,7 +67,20 @@ fn gates(report: &RunReport, run: &Run) -> String {
     let header = ["gate", "failed", "evidence", &ratio, "failing at most", "verdict"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(report.gates.iter().map(row));
-    words::table(&rows)
+    let table = words::table(&rows);
+    if words::width().is_some_and(|width| table.lines().any(|line| line.chars().count() > width)) {
+        let lines = report.gates.iter().map(|gate| format!("- {gate}: {}\n", verdict(gate)));
+        return lines.collect();
+    }
+    table
+}
+
+fn verdict(gate: &GateReport) -> &'static str {
+    match gate.verdict {
+        Verdict::Fail => "FAIL",
+        Verdict::Pass => "pass",
+        Verdict::Inconclusive => "not yet",
+    }
 }
 
 fn row(gate: &GateReport) -> Vec<String> {
@@ -79,11 +92,6 @@ fn row(gate: &GateReport) -> Vec<String> {
         format!("{:.2} of {:.0}", gate.evidence, gate.threshold),
         format!("{low:.2} to {high} ({})", gate.tolerance),
         format!("{:.1} % ({} %)", gate.highest_share * 100.0, (gate.max_share * 1000.0).round() / 10.0),
-        match gate.verdict {
-            Verdict::Fail => "FAIL",
-            Verdict::Pass => "pass",
-            Verdict::Inconclusive => "not yet",
-        }
-        .to_owned(),
+        verdict(gate).to_owned(),
     ]
 }

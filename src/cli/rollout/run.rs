@@ -14,7 +14,7 @@ use stickshift_rollout::{
 };
 
 use super::change::parse_time;
-use super::commands::{Checks, notify};
+use super::commands::{Checks, Notifier};
 use super::screen::Screen;
 use super::site::Site;
 use super::wait::TimedOut;
@@ -92,7 +92,8 @@ struct LostLease(String);
 impl RunArguments {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         let stop = StopSignal::install()?;
-        words::note_waiting();
+        // The rollout goes on when nobody reads any more.
+        words::outlive_readers();
         let caller = site.caller().await?;
         if !site.is_json {
             words::show(&site.name)?;
@@ -105,7 +106,7 @@ impl RunArguments {
             deadline_at: u64::MAX,
             screen: Screen::new(site.is_json),
             checks: self.check.clone().map(Checks::new),
-            notify: self.notify.clone(),
+            notifier: self.notify.clone().map(Notifier::new),
             started: Instant::now(),
             attempt: 0,
             watch: Watch::default(),
@@ -120,6 +121,9 @@ impl RunArguments {
             result = work => Some(result),
             () = stop.wait() => None,
         };
+        if let Some(notifier) = runner.notifier.take() {
+            notifier.finish().await;
+        }
         match result {
             Some(result) => result,
             None => {
@@ -151,6 +155,7 @@ impl RunArguments {
                 OnFailArgument::Pause => OnFail::Pause,
             },
             timeout_seconds: self.timeout,
+            has_check: self.check.is_some(),
         }
     }
 }
@@ -166,7 +171,7 @@ struct Runner<'a> {
     holder: String,
     screen: Screen,
     checks: Option<Checks>,
-    notify: Option<String>,
+    notifier: Option<Notifier>,
     started: Instant,
     /// The attempt that `watch` has watched.
     attempt: u64,
@@ -183,7 +188,8 @@ impl Runner<'_> {
     async fn take_lease(&mut self, arguments: &RunArguments) -> Result<()> {
         let record = self.site.plan_in_force().await?;
         let mut before = match self.read_run().await? {
-            Some(run) if run.outcome().is_none() => run,
+            // Whoever looked at it was killed before it could say how it ended.
+            Some(run) if run.outcome().is_none() || !run.lease.holder.is_empty() => run,
             ended => return self.begin(arguments, &record, ended.as_ref()).await,
         };
         if before.canary() != arguments.to {
@@ -195,16 +201,21 @@ impl Runner<'_> {
         if !before.lease.holder.is_empty() {
             before = self.wait_for_silence(before).await?;
         }
+        if before.options.has_check && arguments.check.is_none() {
+            bail!(
+                "this rollout began with a --check, which is kept nowhere: give it again; `--check true` goes on \
+                 without one"
+            );
+        }
         let pulses = self.pulses(before.canary(), before.stable).await?;
-        refuse_without_receipts(&pulses)?;
         let mut run = before.clone();
         run.lease.holder.clone_from(&self.holder);
-        run.lease.beat += 1;
+        run.lease.beat = run.lease.beat.wrapping_add(1);
         if run.deadline_at <= unix_now() {
             run.deadline_at = unix_now() + arguments.timeout;
         }
         self.site.runs.write(Some(&before), &mut run).await.context("could not take the rollout over")?;
-        let mut asked = arguments.options(&pulses);
+        let mut asked = RunOptions { has_check: run.options.has_check, ..arguments.options(&pulses) };
         if arguments.settle.is_none() {
             asked.settle_seconds = run.options.settle_seconds;
         }
@@ -225,11 +236,12 @@ impl Runner<'_> {
             tokio::time::sleep(PACE).await;
             // An error ends this: while the table is away, the holder cannot give a sign either.
             let run = self.read_run().await?.context("the rollout is gone from the table")?;
-            if run.lease.beat != before.lease.beat || run.outcome().is_some() {
-                bail!("{holder} looks at this rollout: see `rollout status`");
-            }
-            if run.lease.holder.is_empty() || begin.elapsed() >= Duration::from_secs(LEASE_SILENCE_SECONDS) {
-                return Ok(run);
+            let is_silent = run.lease.beat == before.lease.beat && run.lease.holder == before.lease.holder;
+            match (run.lease.holder.as_str(), is_silent) {
+                ("", _) => return Ok(run),
+                (_, true) if begin.elapsed() < Duration::from_secs(LEASE_SILENCE_SECONDS) => {}
+                (_, true) => return Ok(run),
+                (holder, false) => bail!("{} looks at this rollout: see `rollout status`", words::plain(holder)),
             }
         }
     }
@@ -244,9 +256,12 @@ impl Runner<'_> {
         }
         // Each step must be possible, whatever other versions get.
         for weight in arguments.steps.iter().filter(|weight| **weight != Weight::ALL) {
-            match Change::SetWeights(vec![(run.canary(), *weight)]).apply(plan, 0, unix_now()) {
-                Ok(_) | Err(Refusal::NothingChanges) => {}
-                Err(cause) => return Err(cause).with_context(|| format!("the step to {weight} % is not possible")),
+            let after = match Change::SetWeights(vec![(run.canary(), *weight)]).apply(plan, 0, unix_now()) {
+                Err(Refusal::NothingChanges) => plan.clone(),
+                after => after.with_context(|| format!("the step to {weight} % is not possible"))?,
+            };
+            if let Some(problem) = nothing_to_compare(&after, run.stable) {
+                bail!("the step to {weight} % is not possible: {problem}");
             }
         }
         run.lease.holder.clone_from(&self.holder);
@@ -274,9 +289,9 @@ impl Runner<'_> {
                     if std::mem::replace(&mut is_away, false) {
                         self.screen.note("the tables answer again")?;
                     }
-                    if let Some((decision, run)) = turn {
-                        self.tell(&decision, &run).await?;
-                        if let Some(end) = end(&decision) {
+                    for decision in &turn.decisions {
+                        self.tell(decision, &turn.run)?;
+                        if let Some(end) = end(decision, &turn.run) {
                             self.release().await;
                             return end;
                         }
@@ -295,16 +310,22 @@ impl Runner<'_> {
         }
     }
 
-    /// Looks once. A decision comes with the run that holds now.
+    /// Looks once.
     ///
     /// Errors: somebody else has taken the run over, or the tables cannot be used.
-    async fn look(&mut self) -> Result<Option<(Decision, Run)>> {
+    async fn look(&mut self) -> Result<Looked> {
         let before = self.read_run().await?.context("the rollout is gone from the table")?;
         if before.lease.holder != self.holder {
             return Err(LostLease(words::plain(&before.lease.holder)).into());
         }
         let record = self.site.plan_in_force().await?;
         let pulses = self.pulses(before.canary(), before.stable).await?;
+        let mut others = Vec::new();
+        for &version in record.plan.versions().keys() {
+            if version != before.canary() && version != before.stable {
+                others.extend(self.site.pulses.last(version).await.context(PULSES)?.pulses);
+            }
+        }
         if self.attempt != before.attempt {
             (self.attempt, self.watch) = (before.attempt, Watch::resume(&before.finished));
         }
@@ -314,6 +335,7 @@ impl Runner<'_> {
         let look = Look {
             record: &record,
             pulses: Pair { canary: &pulses.canary, stable: &pulses.stable },
+            others: &others,
             check: self.checks.as_mut().map(|checks| checks.look(&before)),
             now: self.started.elapsed(),
             unix_now: unix_now(),
@@ -321,8 +343,8 @@ impl Runner<'_> {
         let mut run = before.clone();
         let turn = run.look(&mut self.watch, &look);
         run.report = turn.report(&run).or(run.report);
-        run.lease.beat += 1;
-        let Turn { change, mut decision, .. } = turn;
+        run.lease.beat = run.lease.beat.wrapping_add(1);
+        let Turn { change, mut decisions, .. } = turn;
         let written = match change {
             None => self.site.runs.write(Some(&before), &mut run).await,
             Some((change, why)) => match self.plan_after(&change, &record.plan, &pulses).await? {
@@ -334,8 +356,10 @@ impl Runner<'_> {
                 }
                 Err(why) => {
                     run = before.clone();
-                    run.lease.beat += 1;
-                    decision = run.pause_for(why);
+                    run.lease.beat = run.lease.beat.wrapping_add(1);
+                    decisions.clear();
+                    // The next look tells it.
+                    run.pause(format!("the plan cannot be changed: {why}")).ok();
                     self.site.runs.write(Some(&before), &mut run).await
                 }
             },
@@ -343,12 +367,12 @@ impl Runner<'_> {
         match written {
             // Somebody acts on the run or changes the plan: the next look sees it.
             Err(PlanStoreError::RunConflict | PlanStoreError::Conflict(_) | PlanStoreError::InHistory(_)) => {
-                return Ok(None);
+                return Ok(Looked { decisions: Vec::new(), run: before });
             }
             written => written.context("could not write the rollout")?,
         }
         self.screen.progress(&run)?;
-        Ok(decision.map(|decision| (decision, run)))
+        Ok(Looked { decisions, run })
     }
 
     /// The plan after a change, or why it must not be.
@@ -366,6 +390,12 @@ impl Runner<'_> {
         };
         if !matches!(change, Change::Abort { .. }) {
             let last = [(plan.stable(), pulses.stable.clone()), (self.to, pulses.canary.clone())];
+            let stable = plan.stable();
+            if !matches!(change, Change::Promote(_))
+                && let Some(problem) = nothing_to_compare(&after, stable)
+            {
+                return Ok(Err(problem));
+            }
             let dangers = dangers(plan, &after, &last.into_iter().collect(), unix_now());
             if let Some(danger) = dangers.first() {
                 return Ok(Err(danger.to_string()));
@@ -374,7 +404,7 @@ impl Runner<'_> {
         Ok(Ok(after))
     }
 
-    async fn tell(&mut self, decision: &Decision, run: &Run) -> Result<()> {
+    fn tell(&mut self, decision: &Decision, run: &Run) -> Result<()> {
         let told = json!({
             "at": unix_now(),
             "site": self.site.name,
@@ -387,8 +417,8 @@ impl Runner<'_> {
             "report": run.report,
         });
         self.screen.decision(decision, &told)?;
-        if let Some(command) = &self.notify {
-            notify(command, &told).await;
+        if let Some(notifier) = &self.notifier {
+            notifier.tell(told);
         }
         Ok(())
     }
@@ -411,7 +441,7 @@ impl Runner<'_> {
 
     async fn pulses(&self, canary: VersionCode, stable: VersionCode) -> Result<Pair<Vec<Pulse>>> {
         let read = async |version| {
-            let stored = self.site.pulses.last(version).await.context("could not read what the instances report")?;
+            let stored = self.site.pulses.last(version).await.context(PULSES)?;
             if stored.unreadable > 0 {
                 bail!("{} pulses of version {version} cannot be read: update this program", stored.unreadable);
             }
@@ -419,6 +449,21 @@ impl Runner<'_> {
         };
         Ok(Pair { canary: read(canary).await?, stable: read(stable).await? })
     }
+}
+
+const PULSES: &str = "could not read what the instances report";
+
+/// What a look has decided, and the run that holds now.
+struct Looked {
+    decisions: Vec<Decision>,
+    run: Run,
+}
+
+/// Why a plan shows no difference between the canary and stable.
+fn nothing_to_compare(plan: &Plan, stable: VersionCode) -> Option<String> {
+    let gets_nothing = plan.versions().get(&stable).is_none_or(|planned| planned.weight == Weight::NONE);
+    gets_nothing
+        .then(|| format!("version {stable} would get no new sessions, so there would be nothing to compare with"))
 }
 
 /// Errors: an instance issues no receipts, so nobody can say on which version a session failed.
@@ -435,11 +480,14 @@ fn refuse_without_receipts(pulses: &Pair<Vec<Pulse>>) -> Result<()> {
 }
 
 /// What the command ends with, if this was the last decision.
-fn end(decision: &Decision) -> Option<Result<()>> {
+fn end(decision: &Decision, run: &Run) -> Option<Result<()>> {
     match decision.decision {
         Decided::Reached => Some(Ok(())),
         Decided::Failed => Some(Err(TakenBack("the version has failed and was taken back").into())),
         Decided::Aborted => Some(Err(TakenBack("somebody has taken the version back").into())),
+        Decided::TimedOut if run.has_failed() => {
+            Some(Err(TakenBack("the version has failed, and nobody has decided in time").into()))
+        }
         Decided::TimedOut => Some(Err(TimedOut("there is no verdict yet".to_owned()).into())),
         _ => None,
     }

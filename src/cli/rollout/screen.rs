@@ -44,7 +44,7 @@ impl Screen {
     /// Shows where the run is.
     pub(super) fn progress(&mut self, run: &Run) -> Result<()> {
         if self.is_in_place {
-            return self.replace("", progress::as_text(run, unix_now()));
+            return self.replace("", progress::as_text(run));
         }
         if !self.is_json && self.told.is_none_or(|told| told.elapsed() >= PIPE_PACE) {
             return self.line(&progress::as_line(run));

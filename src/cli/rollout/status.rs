@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use stickshift::clock::unix_now;
 use stickshift::status::{COUNTED_ITEMS, Status};
 use stickshift_contract::{PlanRecord, Protocol, VersionCode};
 use stickshift_rollout::{Count, VersionReport};
@@ -102,8 +101,7 @@ impl StatusArguments {
     async fn read(&self, site: &Site, is_in_a_line: bool) -> Result<String> {
         let bound = if self.exact { u64::MAX } else { COUNTED_ITEMS };
         let record = site.plan_in_force().await?;
-        let run = site.runs.read().await.with_context(|| format!("could not read the rollout from {}", site.name))?;
-        let status = Status::read(record, run, &site.sessions, &site.pulses, bound).await?;
+        let status = Status::read(record, &site.runs, &site.sessions, &site.pulses, bound).await?;
         Ok(match (site.is_json, is_in_a_line) {
             (true, _) => as_json(&status),
             (false, true) => as_line(&status),
@@ -137,7 +135,7 @@ fn as_text(status: &Status, site: &Site) -> String {
     }
     text.push_str(&format!("\n{}; the rest is of the last 5 minutes\n", status.live.about));
     if let Some(run) = &status.run {
-        text.push_str(&format!("\n{}", progress::as_text(run, unix_now())));
+        text.push_str(&format!("\n{}", progress::as_text(run)));
         if run.outcome().is_none() && !run.lease.holder.is_empty() {
             let age = status.lease_age_seconds.map_or_else(String::new, |age| format!(", last seen {age} s ago"));
             text.push_str(&format!("looked at by {}{age}\n", words::plain(&run.lease.holder)));

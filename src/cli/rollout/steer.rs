@@ -32,28 +32,35 @@ impl Pause {
 
 /// Goes on after a pause.
 pub(super) async fn resume(site: &Site) -> Result<()> {
-    let run = steer(site, Run::resume).await?;
+    let by = site.caller().await?;
+    let run = steer(site, |run| run.resume(&by)).await?;
     tell(site, &run, "goes on")
 }
 
 /// Judges a version anew that has failed.
 pub(super) async fn retry(site: &Site) -> Result<()> {
-    let run = steer(site, |run| run.retry(unix_now())).await?;
+    let (by, plan) = (site.caller().await?, site.plan_in_force().await?.plan);
+    let run = steer(site, |run| run.retry(&plan, &by, unix_now())).await?;
     tell(site, &run, "begins again with its first step, and without the evidence so far")
 }
 
-/// Marks the run as over if it is the one to a version that somebody has taken back.
-pub(super) async fn note_abort(site: &Site, version: VersionCode, why: &str) -> Result<()> {
-    let over = |run: &mut Run| {
-        if run.canary() != version {
-            return Err(RunRefusal::Over(run.canary()));
+/// The version of the rollout that goes on; `None` without one. One that cannot be read must not stop an abort.
+pub(super) async fn canary_of_run(site: &Site) -> Option<VersionCode> {
+    match site.runs.read().await {
+        Ok(run) => run.filter(|run| run.outcome().is_none()).map(|run| run.canary()),
+        Err(cause) => {
+            log::warn!("whether a rollout runs is not known: {cause}");
+            None
         }
-        run.abort(why.to_owned())
-    };
-    match steer(site, over).await {
-        // There is nothing to mark.
-        Err(cause) if cause.is::<RunRefusal>() || cause.is::<NoRun>() => Ok(()),
-        marked => marked.map(|_| ()),
+    }
+}
+
+/// Ends the rollout to a version that somebody has taken back. Errors: it could not be written.
+pub(super) async fn end_run(site: &Site, why: &str) -> Result<()> {
+    match steer(site, |run| run.abort(why.to_owned())).await {
+        // Whoever looks at it was faster.
+        Err(cause) if cause.is::<RunRefusal>() => Ok(()),
+        ended => ended.map(|_| ()),
     }
 }
 

@@ -40,6 +40,14 @@ pub(super) fn note_waiting() {
     IS_WAITING.store(true, Ordering::Relaxed);
 }
 
+/// Whether the command does more than to say something.
+static OUTLIVES_READERS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, the program goes on when nobody reads any more.
+pub(super) fn outlive_readers() {
+    OUTLIVES_READERS.store(true, Ordering::Relaxed);
+}
+
 /// Prints a text. In a terminal, no line is longer than it is wide.
 pub(super) fn show(text: &str) -> Result<()> {
     write(&fitted(text))
@@ -109,11 +117,12 @@ fn colored(piece: &str) -> String {
     format!("{YELLOW}{piece}{YELLOW:#}")
 }
 
-/// Ends the program when nobody reads any more, as in `history | head -1`. That is no failure, but for a command that
-/// waits.
+/// Ends the program when nobody reads any more, as in `history | head -1`, unless it has more to do. That is no failure,
+/// but for a command that waits.
 fn write(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(_) if OUTLIVES_READERS.load(Ordering::Relaxed) => Ok(()),
         Err(cause) if cause.kind() == ErrorKind::BrokenPipe => {
             std::process::exit(IS_WAITING.load(Ordering::Relaxed).into())
         }
