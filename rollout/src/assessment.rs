@@ -397,7 +397,7 @@ impl Hold {
 impl Display for RunReport {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let gates: Vec<String> = self.gates.iter().map(ToString::to_string).collect();
-        write!(formatter, "{} sessions; {}", self.drawn.canary, gates.join("; "))
+        write!(formatter, "{} drawn; {}", self.drawn.canary, gates.join("; "))
     }
 }
 
