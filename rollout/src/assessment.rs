@@ -165,10 +165,10 @@ impl Assessment {
             unix_now: look.unix_now,
             elapsed: run.watched_seconds.saturating_sub(since),
         };
-        if has_begun {
-            (assessment.hold, assessment.fault) =
-                assessment.guard(run, watch, look, &draws(run, &early), &draws(run, &late));
-        }
+        (assessment.hold, assessment.fault) =
+            assessment.guard(run, watch, look, &draws(run, &early), &draws(run, &late));
+        // Before its first step, the canary has nothing to fail with.
+        assessment.fault = assessment.fault.filter(|_| has_begun);
         assessment.waits = assessment.waits(run, look);
         assessment
     }
@@ -199,12 +199,8 @@ impl Assessment {
         if crashes.canary >= CRASHES && crashes.stable == 0 {
             return fault(Fault::Crashes(crashes.canary, canary, stable));
         }
-        let misdirected = watch.misdirected().saturating_sub(run.misdirected_before.unwrap_or(0));
-        if misdirected > 0 {
-            return hold(Hold::Misdirected { count: misdirected });
-        }
-        if let Some(instance) = watch.without_receipts() {
-            return hold(Hold::NoReceipts { instance: instance.to_owned() });
+        if run.misdirected > 0 {
+            return hold(Hold::Misdirected { count: run.misdirected });
         }
         let cuts = watch.cuts();
         if cuts.canary.is_none() || cuts.stable.is_none() {
@@ -224,7 +220,10 @@ impl Assessment {
         if look.check == Some(Check::Fail) {
             return fault(Fault::Check);
         }
-        (None, None)
+        match watch.without_receipts() {
+            Some(instance) => hold(Hold::NoReceipts { instance: instance.to_owned() }),
+            None => (None, None),
+        }
     }
 
     /// What is missing for the next step.

@@ -103,9 +103,8 @@ pub struct Run {
     pub finished: Pair<Finished>,
     /// What could fail on the canary at earlier looks.
     pub settling: Vec<Seen>,
-    /// Misdirected requests that were counted before the run began or was resumed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub misdirected_before: Option<u64>,
+    /// Requests that the edge meant for another version, since the run began or was resumed.
+    pub misdirected: u64,
     /// Draws of the canary before this step.
     pub drawn_before: u64,
     /// Why nothing could be judged at the last look.
@@ -374,7 +373,7 @@ impl Run {
             slow_above: None,
             finished: Pair::default(),
             settling: Vec::new(),
-            misdirected_before: None,
+            misdirected: 0,
             drawn_before: 0,
             held: None,
             told: None,
@@ -427,7 +426,7 @@ impl Run {
             return Err(RunRefusal::NotPaused(self.canary()));
         }
         self.steered.push(Decision { decision: Decided::Resumed, text: format!("by {by}") });
-        (self.paused, self.misdirected_before) = (None, None);
+        (self.paused, self.misdirected) = (None, 0);
         Ok(())
     }
 
@@ -445,7 +444,11 @@ impl Run {
         if plan.stable() != self.stable {
             return Err(RunRefusal::OtherStable(plan.stable()));
         }
-        let lease = Lease { is_over: false, ..self.lease.clone() };
+        let mut lease = Lease { is_over: false, ..self.lease.clone() };
+        if self.outcome().is_some() {
+            // Whoever looked at it has left.
+            lease.holder.clear();
+        }
         let attempt = self.attempt.saturating_add(1);
         let again = Self::new(self.options.clone(), plan, &self.started_by, unix_now)?;
         *self = Self { lease, attempt, sequence: self.sequence, ..again };
@@ -457,10 +460,15 @@ impl Run {
         if self.outcome().is_some() { Err(RunRefusal::Over(self.canary())) } else { Ok(()) }
     }
 
-    /// Ends, because somebody has taken the canary back. Errors: it is over.
-    pub fn abort(&mut self, why: String) -> Result<(), RunRefusal> {
+    /// Ends, because somebody has taken the canary back or promoted it. `plan`: the one in force. `by`: who, and why.
+    /// Errors: it is over.
+    pub fn end_by_hand(&mut self, plan: &Plan, by: &str) -> Result<(), RunRefusal> {
         self.refuse_over()?;
-        self.end(Outcome::Aborted, why);
+        if plan.stable() == self.canary() {
+            self.end(Outcome::Reached, format!("promoted before it was ended by {by}"));
+        } else {
+            self.end(Outcome::Aborted, format!("taken back by {by}"));
+        }
         Ok(())
     }
 
@@ -476,7 +484,7 @@ impl Run {
             self.settling.clear();
         }
         self.finished = watch.finished(|revision| self.revisions.contains_key(&revision));
-        self.misdirected_before.get_or_insert(watch.misdirected());
+        self.misdirected = self.misdirected.saturating_add(watch.new_misdirected());
         let steered = std::mem::take(&mut self.steered);
         let mut turn = self.decide(watch, look);
         turn.decisions.splice(..0, steered);
@@ -533,7 +541,7 @@ impl Run {
         self.revision = plan.revision();
         let weight = |version| plan.versions().get(&version).map_or(Weight::NONE, |planned| planned.weight);
         let (canary, stable) = (weight(self.canary()), weight(self.stable));
-        if canary != Weight::NONE && stable != Weight::NONE {
+        if self.phase != Phase::Baseline && canary != Weight::NONE && stable != Weight::NONE {
             let is_warm_up = matches!(self.phase, Phase::WarmUp { .. });
             let judged = Judged { canary, stable, is_warm_up, is_incomplete: false };
             self.revisions.insert(plan.revision(), judged);
@@ -562,12 +570,15 @@ impl Run {
             let why = format!("version {} was made stable by {by}, so there is nothing to compare with", plan.stable());
             return Some(self.end(Outcome::Aborted, why));
         }
-        if !matches!(state, Some(State::Live | State::Staged)) {
+        let has_begun = self.phase != Phase::Baseline;
+        if state.is_none() || has_begun && state != Some(State::Live) {
             return Some(self.end(Outcome::Aborted, format!("taken back by {by}")));
         }
         let why = format!("the plan was changed by {by}");
         let paused = self.paused.get_or_insert_with(|| Paused { why: why.clone(), has_failed: false });
-        paused.why.clone_from(&why);
+        if !paused.has_failed {
+            paused.why.clone_from(&why);
+        }
         Some(Turn::of(Decided::Paused, why))
     }
 
@@ -594,6 +605,21 @@ impl Run {
     /// Takes a step, if it is time.
     fn step(&mut self, assessment: &Assessment, look: &Look<'_>) -> Turn {
         let (now, weight) = (self.watched_seconds, self.weight());
+        if assessment.hold.is_some() {
+            return Turn::default();
+        }
+        let planned = look.record.plan.versions().get(&self.canary()).map(|planned| planned.weight);
+        let is_placed = planned == Some(weight);
+        match &mut self.phase {
+            Phase::WarmUp { since } | Phase::Step { since, .. } if !is_placed => {
+                // The step takes its whole time at its own share.
+                *since = now;
+                self.drawn_before = assessment.drawn.canary;
+                let text = format!("{weight} % again: {}", assessment.report(self));
+                return self.place(weight, &look.record.plan, Decided::Restored, text);
+            }
+            _ => {}
+        }
         match self.phase {
             Phase::Baseline => self.begin(look),
             Phase::WarmUp { since } if now < since.saturating_add(self.options.warm_up_seconds) => Turn::default(),
@@ -604,14 +630,6 @@ impl Run {
                 Turn::of(Decided::WarmedUp, text).with(Change::Reissue)
             }
             Phase::Step { index, .. } => {
-                let planned = look.record.plan.versions().get(&self.canary());
-                if planned.is_none_or(|planned| planned.weight != weight) {
-                    // The step takes its whole time at its own share.
-                    self.phase = Phase::Step { index, since: now };
-                    self.drawn_before = assessment.drawn.canary;
-                    let text = format!("{weight} % again: {}", assessment.report(self));
-                    return self.place(weight, &look.record.plan, Decided::Restored, text);
-                }
                 if !assessment.is_ready() {
                     return Turn::default();
                 }

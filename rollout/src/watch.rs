@@ -73,8 +73,10 @@ pub struct Watch {
     ended: Pair<(BTreeSet<String>, ByRevision)>,
     /// The lowest revision that no instance has forgotten unseen.
     complete_from: u64,
-    /// Misdirected requests at other versions, by instance.
-    elsewhere: BTreeMap<String, u64>,
+    /// Misdirected requests that each instance of any version has counted.
+    misdirected: BTreeMap<String, u64>,
+    /// Those that it counted since the last look.
+    new_misdirected: u64,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +88,6 @@ struct Instance {
     /// Whether an earlier runner saw that it has crashed, and it has not come back.
     is_gone: bool,
     has_receipts: bool,
-    misdirected: u64,
     /// Whether its sequence has moved under the eyes of this runner. Otherwise its last pulse may be of any age.
     has_moved: bool,
     /// Whether it was alive by the clocks when this runner first saw it.
@@ -154,7 +155,7 @@ impl Watch {
     /// Takes in the last pulse of every instance, of the two versions and of `others`. `now`: of the runner; `unix_now`:
     /// of everybody, in Unix seconds. `slow_above`: first answers in higher buckets are slow.
     ///
-    /// Returns how long ago the last look was.
+    /// Returns how long it has looked since the last look.
     pub(crate) fn look(
         &mut self,
         pulses: Pair<&[Pulse]>,
@@ -192,12 +193,17 @@ impl Watch {
                 }
             }
         }
-        for pulse in others {
-            let misdirected = self.elsewhere.entry(pulse.instance.clone()).or_default();
-            *misdirected = pulse.misdirected.max(*misdirected);
+        self.new_misdirected = 0;
+        for pulse in pulses.canary.iter().chain(pulses.stable).chain(others) {
+            // What was counted before this runner started was before, but for instances that are new.
+            let before = if is_first { pulse.misdirected } else { 0 };
+            let known = self.misdirected.entry(pulse.instance.clone()).or_insert(before);
+            self.new_misdirected = self.new_misdirected.saturating_add(pulse.misdirected.saturating_sub(*known));
+            *known = pulse.misdirected.max(*known);
         }
         self.prune();
-        pause
+        // Looks that failed were no looks.
+        if pause <= STEADY { pause } else { Duration::ZERO }
     }
 
     /// The lowest revision that no instance has forgotten while nobody looked: of lower ones, nobody knows the last
@@ -256,11 +262,9 @@ impl Watch {
         })
     }
 
-    /// Requests that the edge meant for another version.
-    pub(crate) fn misdirected(&self) -> u64 {
-        let instances = self.instances.canary.values().chain(self.instances.stable.values());
-        let counts = instances.map(|instance| instance.misdirected).chain(self.elsewhere.values().copied());
-        counts.fold(0, u64::saturating_add)
+    /// Requests since the last look that the edge meant for another version.
+    pub(crate) fn new_misdirected(&self) -> u64 {
+        self.new_misdirected
     }
 
     /// A living instance whose sessions have no receipts.
@@ -271,13 +275,14 @@ impl Watch {
     }
 
     /// The latest moment up to which all living instances of each version have reported to this runner. `None` without
-    /// one, or while the age of a pulse is not known.
+    /// one, while the age of a pulse is not known, or if it is old: the table was away.
     pub(crate) fn cuts(&self) -> Pair<Option<Duration>> {
         self.instances.map(|instances| {
             let mut living = instances.values().filter(|instance| self.is_living(instance)).peekable();
             living.peek()?;
             let latest = living.map(|instance| instance.last_seen().filter(|_| instance.has_moved));
-            latest.collect::<Option<Vec<_>>>()?.into_iter().min()
+            let cut = latest.collect::<Option<Vec<_>>>()?.into_iter().min();
+            cut.filter(|cut| self.last_look.unwrap_or_default().saturating_sub(*cut) <= SILENCE)
         })
     }
 
@@ -355,6 +360,5 @@ impl Instance {
         self.seen.push_back((now, counts));
         self.sequence = pulse.sequence;
         (self.ended, self.is_gone, self.has_receipts) = (pulse.ended, false, pulse.has_receipts);
-        self.misdirected = self.misdirected.max(pulse.misdirected);
     }
 }

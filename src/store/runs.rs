@@ -42,7 +42,11 @@ impl RunStore {
             .set_expression_attribute_values(put.expression_attribute_values);
         match call.send().await.map_err(aws_sdk_dynamodb::Error::from) {
             Ok(_) => Ok(()),
-            Err(aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)) => Err(PlanStoreError::RunConflict),
+            // The SDK's own second attempt fails if the first one was written and its answer was lost.
+            Err(aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)) => match self.read().await? {
+                Some(stored) if stored == *run => Ok(()),
+                _ => Err(PlanStoreError::RunConflict),
+            },
             Err(cause) => Err(PlanStoreError::store(cause)),
         }
     }

@@ -447,9 +447,6 @@ async fn it_outlives_its_readers_and_a_command_that_hangs() {
     site.steer(&["drain", "2"]);
     let output = site.steer(&["abort", "--reason", "enough"]);
     says(&output, &["The plan stays as it is: ", "The rollout to version 2 ends."]);
-    // The one that was killed did not say so, so the next one does.
-    let (code, printed) = site.run_to_the_end(&["--check", "true"]).await;
-    assert_eq!((code, printed.contains("aborted: taken back by")), (3, true), "{printed}");
     let retried = site.steer(&["retry"]);
     says(&retried, &["begins again with its first step", "Nobody looks at it: start `rollout run --to 2`."]);
 }

@@ -251,6 +251,7 @@ fn a_table_that_is_away_kills_nobody_whoever_comes_back_first() {
         assert!(matches!(stage.run.held, Some(Hold::Blackout { .. })), "{:?}", stage.run.held);
         stage.silent.retain(|instance| instance != first);
         stage.wait(20);
+        assert_eq!(stage.run.held, Some(Hold::NotFresh), "what it knows of the other one is old");
         stage.silent.clear();
         stage.wait(60);
         assert_eq!((stage.outcome(), &stage.run.held), (None, &None), "{first}");
@@ -261,6 +262,7 @@ fn a_table_that_is_away_kills_nobody_whoever_comes_back_first() {
 #[test]
 fn a_runner_that_cannot_look_for_a_while_kills_nobody() {
     let mut stage = Stage::in_first_step(options());
+    let watched = stage.run.watched_seconds;
     // The table is away for the runner alone.
     for _ in 0..30 {
         stage.now += 10;
@@ -269,8 +271,10 @@ fn a_runner_that_cannot_look_for_a_while_kills_nobody() {
     }
     stage.now += 6;
     stage.write("s1");
+    stage.look();
     stage.wait(40);
     assert_eq!(stage.outcome(), None);
+    assert!(stage.run.watched_seconds - watched <= 42, "nothing settles while nobody looks");
 }
 
 #[test]
@@ -422,6 +426,49 @@ fn in_the_warm_up_failures_count_and_times_do_not() {
     assert_ne!(stage.record.plan.revision(), warm_up, "the same plan under a new revision");
     let gates = stage.run.report.expect("a report").gates;
     assert_eq!((gates[0].failed, gates[2].failed, gates[2].seen), (1, 0, 0));
+}
+
+#[test]
+fn a_warm_up_that_somebody_interrupts_begins_anew() {
+    let mut stage = Stage::new(options());
+    stage.wait(14);
+    stage.change(&Change::SetWeights(vec![(code("2"), percent("0"))]));
+    stage.wait(60);
+    stage.run.resume("ada").expect("resumed");
+    stage.wait(20);
+    assert!(matches!(stage.run.phase, Phase::WarmUp { .. }), "{:?}", stage.run.phase);
+    assert_eq!(stage.record.plan.versions()[&code("2")].weight, percent("10"));
+    stage.wait(20);
+    assert_eq!(stage.decisions.last(), Some(&Decided::WarmedUp));
+}
+
+#[test]
+fn a_change_before_the_first_step_pauses_and_its_sessions_do_not_count() {
+    let mut stage = Stage::new(options());
+    stage.wait(2);
+    stage.change(&Change::SetWeights(vec![(code("2"), percent("5"))]));
+    stage.wait(40);
+    assert_eq!(stage.decisions, [Decided::Paused]);
+    stage.sessions("c1", 50, 50);
+    stage.run.resume("ada").expect("resumed");
+    stage.wait(60);
+    assert_eq!((stage.outcome(), stage.failures()), (None, (0, 0)));
+}
+
+#[test]
+fn a_wrong_origin_is_seen_by_every_runner() {
+    let mut stage = Stage::in_first_step(options());
+    stage.pulse("c1").misdirected = 500;
+    stage.end("c1");
+    stage.start("c2");
+    stage.wait(20);
+    stage.run.resume("ada").expect("resumed");
+    stage.restart();
+    stage.wait(20);
+    assert_eq!(stage.run.held, None);
+    stage.pulse("c2").misdirected = 1;
+    stage.wait(20);
+    assert_eq!(stage.run.held, Some(Hold::Misdirected { count: 1 }));
 }
 
 #[test]

@@ -183,12 +183,13 @@ impl Abort {
             Ok(()) if is_of_run => {}
             // The version is as it should be, and only the rollout is still to be ended.
             Err(cause) if is_of_run && cause.is::<Refusal>() => {
-                words::show(&format!("The plan stays as it is: {cause}. The rollout to version {version} ends."))?;
+                let text = format!("The plan stays as it is: {cause}. The rollout to version {version} ends.");
+                words::show(&if site.is_json { json!({ "note": text }).to_string() } else { text })?;
             }
             made => return made,
         }
-        let why = format!("taken back by {}: {}", site.caller().await?, self.change.reason);
-        steer::end_run(site, why.trim_end_matches(": ")).await
+        let by = format!("{}: {}", site.caller().await?, self.change.reason);
+        steer::end_run(site, by.trim_end_matches(": ")).await
     }
 }
 
@@ -246,8 +247,20 @@ impl PlanChange {
         self.make_above(site, change, 0).await
     }
 
-    /// The same, with a revision above `known`.
+    /// The same, with a revision above `known`. An abort does not give up because somebody else was faster.
     async fn make_above(&self, site: &Site, change: &Change, known: u64) -> Result<()> {
+        let attempts = if matches!(change, Change::Abort { .. }) { ABORT_ATTEMPTS } else { 1 };
+        let mut made = self.attempt(site, change, known).await;
+        for _ in 1..attempts {
+            if !made.as_ref().is_err_and(anyhow::Error::is::<Outrun>) {
+                break;
+            }
+            made = self.attempt(site, change, known).await;
+        }
+        made
+    }
+
+    async fn attempt(&self, site: &Site, change: &Change, known: u64) -> Result<()> {
         let before = site.plan_in_force().await?.plan;
         let highest = highest_revision(&site.client, &site.rollout_table).await;
         let highest = highest.with_context(|| format!("could not read the history from {}", site.name))?;
@@ -261,15 +274,15 @@ impl PlanChange {
             match write_plan(&site.client, &site.rollout_table, before.revision(), &record).await {
                 Err(PlanStoreError::Conflict(_) | PlanStoreError::InHistory(_)) => {
                     let PlanRecord { plan, changed_at, changed_by, why } = site.plan_in_force().await?;
-                    bail!(
-                        "somebody else was faster, so nothing was changed: revision {} of {} \
-                         is by {}: {}\n{}",
+                    return Err(Outrun(format!(
+                        "revision {} of {} is by {}: {}\n{}",
                         plan.revision(),
                         words::time(changed_at),
                         words::plain(&changed_by),
                         words::plain(&why),
                         compared(&before, &plan).trim_end()
-                    );
+                    ))
+                    .into());
                 }
                 written => written.with_context(|| format!("could not write the plan to {}", site.name))?,
             }
@@ -286,6 +299,14 @@ impl PlanChange {
         words::show(&format!("{}\n\n{}\n{outcome}", site.name, compared(&before, &after)))
     }
 }
+
+/// How often an abort is tried.
+const ABORT_ATTEMPTS: u32 = 5;
+
+/// The plan changed between the read and the write.
+#[derive(Debug, thiserror::Error)]
+#[error("somebody else was faster, so nothing was changed: {0}")]
+struct Outrun(String);
 
 /// Errors: the plan is dangerous.
 async fn refuse_dangers(site: &Site, change: &Change, before: &Plan, after: &Plan) -> Result<()> {

@@ -21,26 +21,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Checks {
     command: String,
-    running: Option<JoinHandle<Result<Check, String>>>,
-    last: Result<Check, String>,
+    /// The check that runs, and the revision of the plan in force when it began.
+    running: Option<(u64, JoinHandle<Result<Check, String>>)>,
+    last: (u64, Result<Check, String>),
 }
 
 impl Checks {
     pub(super) fn new(command: String) -> Self {
-        Self { command, running: None, last: Ok(Check::Inconclusive) }
+        Self { command, running: None, last: (0, Ok(Check::Inconclusive)) }
     }
 
-    /// What the last check said. Starts the next one, unless one runs.
+    /// What the last check said, if it began under this plan. Starts the next one, unless one runs.
     pub(super) fn look(&mut self, run: &Run) -> Check {
-        if let Some(running) = self.running.take_if(|running| running.is_finished()) {
+        if let Some((revision, running)) = self.running.take_if(|(_, running)| running.is_finished()) {
             let ended = running.now_or_never().and_then(Result::ok);
             let ended = ended.unwrap_or_else(|| Err("was ended".to_owned()));
             if let Err(problem) = ended.as_ref()
-                && self.last.as_ref().err() != Some(problem)
+                && self.last.1.as_ref().err() != Some(problem)
             {
                 log::warn!("the check {problem}, so it says nothing");
             }
-            self.last = ended;
+            self.last = (revision, ended);
         }
         if self.running.is_none() {
             let variables = [
@@ -48,16 +49,19 @@ impl Checks {
                 ("STICKSHIFT_STABLE", run.stable.to_string()),
                 ("STICKSHIFT_REVISION", run.revision.to_string()),
             ];
-            self.running = Some(tokio::spawn(check(self.command.clone(), variables)));
+            self.running = Some((run.revision, tokio::spawn(check(self.command.clone(), variables))));
         }
-        *self.last.as_ref().unwrap_or(&Check::Inconclusive)
+        match self.last {
+            (revision, Ok(check)) if revision == run.revision => check,
+            _ => Check::Inconclusive,
+        }
     }
 }
 
 /// A check must not outlive the rollout.
 impl Drop for Checks {
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
+        if let Some((_, running)) = &self.running {
             running.abort();
         }
     }

@@ -9,7 +9,7 @@ use stickshift::clock::unix_now;
 use stickshift::store::plans::{PlanStoreError, highest_revision};
 use stickshift_contract::{LEASE_SILENCE_SECONDS, Plan, PlanRecord, Pulse, VersionCode, Weight};
 use stickshift_rollout::{
-    Change, Decided, Decision, Look, OnFail, Pair, Refusal, Run, RunOptions, Turn, Watch, dangers, is_alive,
+    Change, Decided, Decision, Look, OnFail, Outcome, Pair, Refusal, Run, RunOptions, Turn, Watch, dangers, is_alive,
     seconds_in_words,
 };
 
@@ -86,7 +86,7 @@ pub(crate) struct TakenBack(&'static str);
 
 /// Somebody else looks at the run.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} has taken this rollout over: this program looks at it no more")]
+#[error("this program looks at the rollout no more: {0}")]
 struct LostLease(String);
 
 impl RunArguments {
@@ -121,19 +121,20 @@ impl RunArguments {
             result = work => Some(result),
             () = stop.wait() => None,
         };
+        if result.is_none() {
+            // Nobody has to wait for the lease, and no check is left behind.
+            runner.release().await;
+        }
+        runner.checks = None;
         if let Some(notifier) = runner.notifier.take() {
             notifier.finish().await;
         }
-        match result {
-            Some(result) => result,
-            None => {
-                runner.release().await;
-                bail!(
-                    "stopped by a signal: the plan stays as it is, and nobody looks at the rollout; the same command \
-                     goes on with it"
-                )
-            }
-        }
+        result.unwrap_or_else(|| {
+            bail!(
+                "stopped by a signal: the plan stays as it is, and nobody looks at the rollout; the same command \
+                 goes on with it"
+            )
+        })
     }
 
     fn options(&self, pulses: &Pair<Vec<Pulse>>) -> RunOptions {
@@ -188,8 +189,9 @@ impl Runner<'_> {
     async fn take_lease(&mut self, arguments: &RunArguments) -> Result<()> {
         let record = self.site.plan_in_force().await?;
         let mut before = match self.read_run().await? {
-            // Whoever looked at it was killed before it could say how it ended.
-            Some(run) if run.outcome().is_none() || !run.lease.holder.is_empty() => run,
+            Some(run) if run.outcome().is_none() => run,
+            // Whoever looked at it was killed before it could say how it ended. The first look says it.
+            Some(run) if run.canary() == arguments.to && is_untold(&run) => return self.take(&run).await.map(|_| ()),
             ended => return self.begin(arguments, &record, ended.as_ref()).await,
         };
         if before.canary() != arguments.to {
@@ -198,32 +200,40 @@ impl Runner<'_> {
                 before.canary()
             );
         }
-        if !before.lease.holder.is_empty() {
-            before = self.wait_for_silence(before).await?;
-        }
         if before.options.has_check && arguments.check.is_none() {
             bail!(
                 "this rollout began with a --check, which is kept nowhere: give it again; `--check true` goes on \
                  without one"
             );
         }
-        let pulses = self.pulses(before.canary(), before.stable).await?;
-        let mut run = before.clone();
-        run.lease.holder.clone_from(&self.holder);
-        run.lease.beat = run.lease.beat.wrapping_add(1);
-        if run.deadline_at <= unix_now() {
-            run.deadline_at = unix_now() + arguments.timeout;
+        if !before.lease.holder.is_empty() {
+            before = self.wait_for_silence(before).await?;
         }
-        self.site.runs.write(Some(&before), &mut run).await.context("could not take the rollout over")?;
-        let mut asked = RunOptions { has_check: run.options.has_check, ..arguments.options(&pulses) };
+        if before.deadline_at <= unix_now() {
+            before.deadline_at = unix_now() + arguments.timeout;
+        }
+        let run = self.take(&before).await?;
+        self.screen.note(&format!("goes on with the rollout that {} began", words::plain(&run.started_by)))?;
+        let pulses = self.pulses(run.canary(), run.stable).await?;
+        let RunOptions { has_check, timeout_seconds, .. } = run.options;
+        let mut asked = RunOptions { has_check, timeout_seconds, ..arguments.options(&pulses) };
         if arguments.settle.is_none() {
             asked.settle_seconds = run.options.settle_seconds;
         }
-        self.screen.note(&format!("goes on with the rollout that {} began", words::plain(&run.started_by)))?;
         if asked != run.options {
             log::warn!("the rollout goes on with the options that it began with, and not with those of this command");
         }
         Ok(())
+    }
+
+    /// Writes the holder of the lease. Errors: somebody else has written the run since.
+    async fn take(&mut self, before: &Run) -> Result<Run> {
+        let mut run = before.clone();
+        run.lease.holder.clone_from(&self.holder);
+        run.lease.beat = run.lease.beat.wrapping_add(1);
+        self.deadline_at = run.deadline_at;
+        self.site.runs.write(Some(before), &mut run).await.context("could not take the rollout over")?;
+        Ok(run)
     }
 
     /// Waits until the holder of the lease has been silent for long enough. Errors: it lives.
@@ -265,6 +275,7 @@ impl Runner<'_> {
             }
         }
         run.lease.holder.clone_from(&self.holder);
+        self.deadline_at = run.deadline_at;
         match self.site.runs.write(ended, &mut run).await {
             Err(PlanStoreError::RunConflict) => bail!("somebody else has begun a rollout at the same moment"),
             written => written.context("could not write the rollout")?,
@@ -314,9 +325,11 @@ impl Runner<'_> {
     ///
     /// Errors: somebody else has taken the run over, or the tables cannot be used.
     async fn look(&mut self) -> Result<Looked> {
-        let before = self.read_run().await?.context("the rollout is gone from the table")?;
+        let Some(before) = self.read_run().await? else {
+            return Err(LostLease("the rollout is gone from the table".to_owned()).into());
+        };
         if before.lease.holder != self.holder {
-            return Err(LostLease(words::plain(&before.lease.holder)).into());
+            return Err(LostLease(format!("{} has taken it over", words::plain(&before.lease.holder))).into());
         }
         let record = self.site.plan_in_force().await?;
         let pulses = self.pulses(before.canary(), before.stable).await?;
@@ -449,6 +462,11 @@ impl Runner<'_> {
         };
         Ok(Pair { canary: read(canary).await?, stable: read(stable).await? })
     }
+}
+
+/// Whether a run has ended by itself, and its runner has not said so.
+fn is_untold(run: &Run) -> bool {
+    matches!(run.outcome(), Some(Outcome::Reached | Outcome::Failed)) && !run.lease.holder.is_empty()
 }
 
 const PULSES: &str = "could not read what the instances report";

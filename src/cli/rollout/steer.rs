@@ -55,9 +55,10 @@ pub(super) async fn canary_of_run(site: &Site) -> Option<VersionCode> {
     }
 }
 
-/// Ends the rollout to a version that somebody has taken back. Errors: it could not be written.
-pub(super) async fn end_run(site: &Site, why: &str) -> Result<()> {
-    match steer(site, |run| run.abort(why.to_owned())).await {
+/// Ends the rollout whose version somebody has taken back, or promoted before. Errors: it could not be written.
+pub(super) async fn end_run(site: &Site, by: &str) -> Result<()> {
+    let plan = site.plan_in_force().await?.plan;
+    match steer(site, |run| run.end_by_hand(&plan, by)).await {
         // Whoever looks at it was faster.
         Err(cause) if cause.is::<RunRefusal>() => Ok(()),
         ended => ended.map(|_| ()),
