@@ -401,20 +401,18 @@ impl Runner<'_> {
             Ok(after) => after,
             Err(refusal) => return Ok(Err(refusal.to_string())),
         };
-        if !matches!(change, Change::Abort { .. }) {
-            let last = [(plan.stable(), pulses.stable.clone()), (self.to, pulses.canary.clone())];
-            let stable = plan.stable();
-            if !matches!(change, Change::Promote(_))
-                && let Some(problem) = nothing_to_compare(&after, stable)
-            {
-                return Ok(Err(problem));
-            }
-            let dangers = dangers(plan, &after, &last.into_iter().collect(), unix_now());
-            if let Some(danger) = dangers.first() {
-                return Ok(Err(danger.to_string()));
-            }
-        }
-        Ok(Ok(after))
+        let problem = match change {
+            // An emergency must not wait for what instances say of themselves.
+            Change::Abort { .. } => None,
+            Change::Promote(_) => self.danger(plan, &after, pulses),
+            _ => nothing_to_compare(&after, plan.stable()).or_else(|| self.danger(plan, &after, pulses)),
+        };
+        Ok(problem.map_or(Ok(after), Err))
+    }
+
+    fn danger(&self, before: &Plan, after: &Plan, pulses: &Pair<Vec<Pulse>>) -> Option<String> {
+        let last = [(before.stable(), pulses.stable.clone()), (self.to, pulses.canary.clone())];
+        dangers(before, after, &last.into_iter().collect(), unix_now()).first().map(ToString::to_string)
     }
 
     fn tell(&mut self, decision: &Decision, run: &Run) -> Result<()> {
