@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use crate::cli::{Serve, Up};
 use crate::faulty::dead_port;
 use crate::rollout::{rollout, status};
-use crate::support::{Viewer, any_port, root};
+use crate::support::{BUSY, Viewer, any_port, root};
 
 /// How an app treats its viewers; 0 for never.
 #[derive(Debug, Default)]
@@ -167,7 +167,7 @@ impl Site {
             if is_so(&status) {
                 return status;
             }
-            assert!(begin.elapsed() < Duration::from_secs(60), "{status:#}");
+            assert!(begin.elapsed() < Duration::from_secs(100), "{status:#}");
             sleep(Duration::from_millis(300)).await;
         }
     }
@@ -239,6 +239,8 @@ async fn a_version_that_fails_one_session_in_five_is_taken_back() {
 
 #[actix_web::test]
 async fn a_version_that_is_slower_is_taken_back_and_its_sessions_move() {
+    // Slow is what stable is not, and on a busy machine everything is slow.
+    let _busy = BUSY.lock().await;
     let site = Site::start(None).await.viewers(25);
     site.two_manners.dawdles.store(300, Ordering::Relaxed);
     let (code, printed) = site.run_to_the_end(&["--min-sessions", "1000", "--on-fail", "evict"]).await;
