@@ -106,7 +106,7 @@ pub enum Hold {
         /// The instance.
         instance: String,
     },
-    /// The runner has just started, or an instance has stopped.
+    /// The runner has just started, or the table was away: nobody knows how old the last pulses are.
     #[error("waiting for fresh pulses of both versions")]
     NotFresh,
 }
@@ -152,7 +152,7 @@ impl Assessment {
         }
         let since = match run.phase {
             Phase::Step { since, .. } | Phase::WarmUp { since } => since,
-            _ => run.watched_seconds,
+            _ => run.watched.as_secs(),
         };
         let drawn_in_step = drawn.canary.saturating_sub(run.drawn_before);
         let mut assessment = Self {
@@ -163,7 +163,7 @@ impl Assessment {
             drawn,
             drawn_in_step,
             unix_now: look.unix_now,
-            elapsed: run.watched_seconds.saturating_sub(since),
+            elapsed: run.watched.as_secs().saturating_sub(since),
         };
         (assessment.hold, assessment.fault) =
             assessment.guard(run, watch, look, &draws(run, &early), &draws(run, &late));
@@ -228,7 +228,7 @@ impl Assessment {
 
     /// What is missing for the next step.
     fn waits(&self, run: &Run, look: &Look<'_>) -> Vec<Wait> {
-        let now = run.watched_seconds;
+        let now = run.watched.as_secs();
         let mut waits = Vec::new();
         match run.phase {
             Phase::Baseline => {
@@ -329,10 +329,10 @@ fn settled(run: &mut Run, latest: &ByRevision) -> ([u64; Gate::EVERY.len()], [u6
     const PARTS: u64 = 10;
     let settle = run.options.settle_seconds;
     let counts = Gate::EVERY.map(|gate| sum(latest, counted(run, gate), |counts| gate.numbers(counts).0));
-    if run.settling.last().is_none_or(|seen| seen.at.saturating_add(settle / PARTS) <= run.watched_seconds) {
-        run.settling.push(Seen { at: run.watched_seconds, counts });
+    let now = run.watched.as_secs();
+    if run.settling.last().is_none_or(|seen| seen.at.saturating_add(settle / PARTS) <= now) {
+        run.settling.push(Seen { at: now, counts });
     }
-    let now = run.watched_seconds;
     let has_settled = |seen: &Seen| seen.at.saturating_add(settle) <= now;
     while run.settling.get(1).is_some_and(has_settled) {
         run.settling.remove(0);

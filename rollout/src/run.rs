@@ -79,10 +79,8 @@ pub struct Run {
     pub started_at: u64,
     /// Who began it.
     pub started_by: String,
-    /// For how long somebody has looked at it, in seconds. Steps and settling go by it: clocks of runners differ.
-    pub watched_seconds: u64,
-    /// The rest of a second.
-    pub watched_nanoseconds: u32,
+    /// For how long somebody has looked at it. Steps and settling go by it: clocks of runners differ.
+    pub watched: Duration,
     /// Unix seconds at which it gives up.
     pub deadline_at: u64,
     /// How often it was begun: 1, and one more for each retry.
@@ -121,7 +119,7 @@ pub struct Run {
     pub report: Option<RunReport>,
 }
 
-/// Where a run is. Times are in seconds of [`Run::watched_seconds`].
+/// Where a run is. Times are in seconds of [`Run::watched`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "at")]
 pub enum Phase {
@@ -203,7 +201,7 @@ pub struct Judged {
 /// What could fail on the canary at one look, by gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Seconds of [`Run::watched_seconds`].
+    /// Seconds of [`Run::watched`].
     pub at: u64,
     /// In the order of [`Gate::EVERY`].
     pub counts: [u64; Gate::EVERY.len()],
@@ -358,8 +356,7 @@ impl Run {
             format: RUN_FORMAT,
             sequence: 0,
             lease: Lease::default(),
-            watched_seconds: 0,
-            watched_nanoseconds: 0,
+            watched: Duration::ZERO,
             deadline_at: unix_now.saturating_add(options.timeout_seconds),
             options,
             stable: plan.stable(),
@@ -475,8 +472,7 @@ impl Run {
     /// Takes in what a look is at, and decides. The changed state holds once the turn's change is in force.
     pub fn look(&mut self, watch: &mut Watch, look: &Look<'_>) -> Turn {
         let pause = watch.look(look.pulses, look.others, self.slow_above, look.now, look.unix_now);
-        let watched = Duration::new(self.watched_seconds, self.watched_nanoseconds).saturating_add(pause);
-        (self.watched_seconds, self.watched_nanoseconds) = (watched.as_secs(), watched.subsec_nanos());
+        self.watched = self.watched.saturating_add(pause);
         let complete_from = watch.complete_from();
         for (_, judged) in self.revisions.range_mut(..complete_from).filter(|(_, judged)| !judged.is_incomplete) {
             judged.is_incomplete = true;
@@ -604,7 +600,7 @@ impl Run {
 
     /// Takes a step, if it is time.
     fn step(&mut self, assessment: &Assessment, look: &Look<'_>) -> Turn {
-        let (now, weight) = (self.watched_seconds, self.weight());
+        let (now, weight) = (self.watched.as_secs(), self.weight());
         if assessment.hold.is_some() {
             return Turn::default();
         }
@@ -664,7 +660,7 @@ impl Run {
         else {
             return Turn::default();
         };
-        let (weight, since) = (self.weight(), self.watched_seconds);
+        let (weight, since) = (self.weight(), self.watched.as_secs());
         self.slow_above = Some(bucket);
         self.phase =
             if self.options.warm_up_seconds > 0 { Phase::WarmUp { since } } else { Phase::Step { index: 0, since } };

@@ -4,17 +4,12 @@ use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::Client;
 use stickshift_contract::{Lease, RUN};
 
-use super::plans::plan_key;
+use super::plans::get_item;
 
 /// Reads the lease in `table`; `None` if no rollout runs by itself. Errors: the table cannot be used, or the item is of
 /// another release.
 pub async fn read_lease(client: &Client, table: &str) -> Result<Option<Lease>> {
-    let [hash_key, range_key] = plan_key(RUN);
-    let call = client
-        .get_item()
-        .table_name(table)
-        .key(hash_key.0, hash_key.1)
-        .key(range_key.0, range_key.1)
+    let call = get_item(client, table, RUN)
         .projection_expression("#lease")
         .expression_attribute_names("#lease", Lease::ATTRIBUTE);
     let item = call.send().await.map_err(aws_sdk_dynamodb::Error::from)?.item;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use serde::de::DeserializeOwned;
 use stickshift_contract::{PLAN_IN_FORCE, PLAN_PARTITION, Plan, PlanRecord, ROLLOUT_SCHEMA, plan_history_key};
@@ -61,16 +62,16 @@ pub(super) async fn read_item<T: DeserializeOwned>(
     table: &str,
     sort_key: &str,
 ) -> Result<Option<T>, PlanStoreError> {
-    let [hash_key, range_key] = plan_key(sort_key);
-    let call = client
-        .get_item()
-        .table_name(table)
-        .key(hash_key.0, hash_key.1)
-        .key(range_key.0, range_key.1)
-        .consistent_read(true);
+    let call = get_item(client, table, sort_key).consistent_read(true);
     let item = call.send().await.map_err(PlanStoreError::store)?.item;
     let item = item.map(serde_dynamo::from_item).transpose();
     item.map_err(|cause| PlanStoreError::Unreadable { key: sort_key.to_owned(), cause })
+}
+
+/// Reads an item of the partition of plans.
+pub(super) fn get_item(client: &Client, table: &str, sort_key: &str) -> GetItemFluentBuilder {
+    let [hash_key, range_key] = plan_key(sort_key);
+    client.get_item().table_name(table).key(hash_key.0, hash_key.1).key(range_key.0, range_key.1)
 }
 
 /// Puts a plan in force in `table` and into the history there, in one transaction. The plan in force must

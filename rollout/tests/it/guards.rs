@@ -262,7 +262,7 @@ fn a_table_that_is_away_kills_nobody_whoever_comes_back_first() {
 #[test]
 fn a_runner_that_cannot_look_for_a_while_kills_nobody() {
     let mut stage = Stage::in_first_step(options());
-    let watched = stage.run.watched_seconds;
+    let watched = stage.run.watched.as_secs();
     // The table is away for the runner alone.
     for _ in 0..30 {
         stage.now += 10;
@@ -274,7 +274,7 @@ fn a_runner_that_cannot_look_for_a_while_kills_nobody() {
     stage.look();
     stage.wait(40);
     assert_eq!(stage.outcome(), None);
-    assert!(stage.run.watched_seconds - watched <= 42, "nothing settles while nobody looks");
+    assert!(stage.run.watched.as_secs() - watched <= 42, "nothing settles while nobody looks");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn step(run: &Run) -> String {
         Phase::Step { since, .. } => (since, run.options.every_seconds),
         _ => return place(run),
     };
-    let gone = run.watched_seconds.saturating_sub(since);
+    let gone = run.watched.as_secs().saturating_sub(since);
     let full = gone.saturating_mul(BAR).checked_div(whole).unwrap_or(BAR).min(BAR);
     let bar: String = (0..BAR).map(|part| if part < full { '#' } else { '-' }).collect();
     format!("{} [{bar}] {} of {}", place(run), seconds_in_words(gone), seconds_in_words(whole))

@@ -30,7 +30,8 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "VERSION", value_parser = VersionCode::parse)]
     to: VersionCode,
     /// Its shares of new sessions in percent, one step after the other; 100 makes it stable
-    #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "1,5,25,50,100", value_parser = Weight::parse_percent)]
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',', value_parser = Weight::parse_percent)]
+    #[arg(default_value = "1,5,25,50,100")]
     steps: Vec<Weight>,
     /// How long each step takes at least
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
@@ -44,7 +45,8 @@ pub(super) struct RunArguments {
     /// The share of failed sessions that is good enough, whatever the stable version's is
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_share)]
     max_failed: f64,
-    /// The share of slow sessions that is good enough; slow is what 5 % of the stable version's are
+    /// The share of slow sessions that is good enough; slow is a first answer that takes longer than 95 % of the
+    /// stable version's did before
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_share)]
     max_slow: f64,
     /// Sessions that the version gets in each step at least
@@ -137,8 +139,8 @@ impl RunArguments {
         })
     }
 
-    fn options(&self, pulses: &Pair<Vec<Pulse>>) -> RunOptions {
-        let lifetime = pulses.stable.iter().chain(&pulses.canary).map(|pulse| pulse.lifetime_seconds).max();
+    /// `settle_seconds`: unless the command line has it.
+    fn options(&self, settle_seconds: u64) -> RunOptions {
         RunOptions {
             to: self.to,
             steps: self.steps.clone(),
@@ -148,7 +150,7 @@ impl RunArguments {
             max_failed: self.max_failed,
             max_slow: self.max_slow,
             min_sessions: self.min_sessions,
-            settle_seconds: self.settle.or(lifetime).unwrap_or(0),
+            settle_seconds: self.settle.unwrap_or(settle_seconds),
             warm_up_seconds: self.warm_up,
             on_fail: match self.on_fail {
                 OnFailArgument::Drain => OnFail::Drain,
@@ -214,12 +216,8 @@ impl Runner<'_> {
         }
         let run = self.take(&before).await?;
         self.screen.note(&format!("goes on with the rollout that {} began", words::plain(&run.started_by)))?;
-        let pulses = self.pulses(run.canary(), run.stable).await?;
-        let RunOptions { has_check, timeout_seconds, .. } = run.options;
-        let mut asked = RunOptions { has_check, timeout_seconds, ..arguments.options(&pulses) };
-        if arguments.settle.is_none() {
-            asked.settle_seconds = run.options.settle_seconds;
-        }
+        let RunOptions { has_check, timeout_seconds, settle_seconds, .. } = run.options;
+        let asked = RunOptions { has_check, timeout_seconds, ..arguments.options(settle_seconds) };
         if asked != run.options {
             log::warn!("the rollout goes on with the options that it began with, and not with those of this command");
         }
@@ -259,7 +257,8 @@ impl Runner<'_> {
     async fn begin(&mut self, arguments: &RunArguments, record: &PlanRecord, ended: Option<&Run>) -> Result<()> {
         let plan = &record.plan;
         let pulses = self.pulses(arguments.to, plan.stable()).await?;
-        let mut run = Run::new(arguments.options(&pulses), plan, &self.caller, unix_now())?;
+        let lifetime = pulses.stable.iter().chain(&pulses.canary).map(|pulse| pulse.lifetime_seconds).max();
+        let mut run = Run::new(arguments.options(lifetime.unwrap_or(0)), plan, &self.caller, unix_now())?;
         refuse_without_receipts(&pulses)?;
         if !pulses.canary.iter().any(|pulse| is_alive(pulse, unix_now())) {
             bail!("no instance of version {} is alive: start one first", run.canary());
