@@ -3,7 +3,7 @@
 //! A request passes `entrance` and then `session_layer`, which gives it its session, and reaches
 //! `themed_app` or `sidecar`. `health` answers monitors on a listener of its own. `heartbeat` reports
 //! what `metrics` and `tally` have counted, and reads the plan. For a sidecar, `open_answers` looks
-//! after the answers that stay open.
+//! after the answers that stay open. `tls` has the certificate, if CloudFront comes by HTTPS.
 
 mod answers;
 mod edge_headers;
@@ -16,12 +16,14 @@ mod session_layer;
 mod sidecar;
 mod tally;
 mod themed_app;
+mod tls;
 
 use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, middleware, web};
+use anyhow::Result;
 
 use crate::listener::worker_threads;
 use crate::settings::{self, Settings, Upstream};
@@ -83,10 +85,11 @@ impl RunningOrigin {
     }
 }
 
-/// Serves a version, on threads of its own, until it is stopped. Errors: a listener cannot be used.
-pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb) -> std::io::Result<RunningOrigin> {
-    let Settings { version, app, shared } = settings;
+/// Serves a version, on threads of its own, until it is stopped. Errors: a listener or the certificate cannot be used.
+pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb) -> Result<RunningOrigin> {
+    let Settings { version, app, shared, tls } = settings;
     let metrics = web::Data::new(Metrics::new(version));
+    let tls = tls.map(|files| tls::server_config(files, metrics.certificate_expires.clone())).transpose()?;
     let (session_logs, sidecar_logs) = (web::Data::<SessionLogs>::default(), web::Data::<SidecarLogs>::default());
     let table = shared.tables.sessions;
     let admin = health::start(listeners.admin, metrics.clone(), dynamodb.clone(), table.clone())?;
@@ -143,9 +146,12 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         // CloudFront would now and then send a request on a connection that is being closed.
         .keep_alive(Duration::from_secs(75))
         .shutdown_timeout(10)
-        .disable_signals()
-        .listen(listeners.public)?
-        .run();
+        .disable_signals();
+    let server = match tls {
+        Some(config) => server.listen_rustls_0_23(listeners.public, config)?,
+        None => server.listen(listeners.public)?,
+    };
+    let server = server.run();
     let public = server.handle();
     actix_web::rt::spawn(server);
     Ok(RunningOrigin { public, admin, entrance, heartbeat })

@@ -6,7 +6,7 @@
 
 mod upstream;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value};
@@ -30,6 +30,17 @@ pub struct Settings {
     pub app: App,
     /// What the version has in common with the other versions and the edge.
     pub shared: SharedSettings,
+    /// What the version's origin shows to CloudFront by HTTPS; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate of the origin's name, and after it those that lead to the root.
+    pub certificate: PathBuf,
+    /// The key of the certificate.
+    pub key: PathBuf,
 }
 
 /// The app of a version.
@@ -89,6 +100,12 @@ pub fn app_settings() -> Vec<Setting> {
             "origin_secret",
             "The value that the `x-origin-verify` header must have. Without this setting, every request is served.",
         ),
+        Setting::without_default(
+            "tls_certificate",
+            "A PEM file with the certificate for the name of the origin, followed by the certificates that lead to the \
+             root. With it, viewers' requests are accepted by HTTPS only. It is read again every 5 s.",
+        ),
+        Setting::without_default("tls_key", "A PEM file with the key of `TLS_CERTIFICATE`."),
         Setting::sessions_table(),
         Setting::rollout_table(),
     ]
@@ -113,7 +130,7 @@ impl Settings {
             &values.text("font_family")?,
         );
         let theme = theme.map_err(|cause| values.refuse(cause.setting, &cause))?;
-        Ok(Self { version, app: App::Themed(theme), shared: values.shared()? })
+        Ok(Self { version, app: App::Themed(theme), shared: values.shared()?, tls: values.tls()? })
     }
 
     /// Loads the settings of a sidecar from the environment.
@@ -121,7 +138,8 @@ impl Settings {
     /// Errors name the variable and what it takes.
     pub fn of_sidecar(version: VersionCode, target: Target) -> Result<Self> {
         let values = Values::read(None)?;
-        Ok(Self { version, app: App::Upstream(values.upstream(target)?), shared: values.shared()? })
+        let app = App::Upstream(values.upstream(target)?);
+        Ok(Self { version, app, shared: values.shared()?, tls: values.tls()? })
     }
 }
 
@@ -261,6 +279,15 @@ impl<'a> Values<'a> {
         };
         let origin_secret = origin_secret.map(SecretString::from);
         Ok(SharedSettings { cookie, origin_secret, plan_ttl_seconds, pulse_seconds, tables })
+    }
+
+    fn tls(&self) -> Result<Option<TlsFiles>> {
+        match (self.get::<PathBuf>("tls_certificate")?, self.get::<PathBuf>("tls_key")?) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(self.refuse("tls_certificate", "it needs TLS_KEY as well")),
+            (None, Some(_)) => Err(self.refuse("tls_key", "it needs TLS_CERTIFICATE as well")),
+        }
     }
 
     fn refuse(&self, name: &str, cause: impl std::fmt::Display) -> anyhow::Error {

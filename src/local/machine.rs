@@ -83,6 +83,11 @@ impl Machine {
             bail!("there is no version to serve")
         };
         check_agreement(&versions)?;
+        if versions.iter().any(|settings| settings.tls.is_some()) {
+            bail!(
+                "STICKSHIFT_TLS_CERTIFICATE: on one machine, versions are reached by plain HTTP; leave the certificate out"
+            );
+        }
         if !dynamodb.ip().is_loopback() {
             bail!("the embedded DynamoDB is for this machine only: choose an address on loopback with --dynamodb");
         }

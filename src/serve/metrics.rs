@@ -39,6 +39,8 @@ pub(super) struct Metrics {
     pub misdirected: Counter,
     /// Answers of a sidecar that are still being sent, WebSockets among them.
     pub open_connections: Gauge,
+    /// Unix seconds at which the certificate of TLS ends; 0 without TLS.
+    pub certificate_expires: Gauge,
     /// For how many seconds nobody has looked at the rollout that runs by itself; 0 without one.
     pub lease_age: Gauge,
 }
@@ -74,6 +76,12 @@ impl Metrics {
             "For how long nobody has looked at the rollout that runs, 0 without one",
             lease_age.clone(),
         );
+        let certificate_expires = Gauge::default();
+        registry.register(
+            "tls_certificate_expires_timestamp_seconds",
+            "When the certificate of TLS ends, 0 without TLS",
+            certificate_expires.clone(),
+        );
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::<u64, AtomicU64>::default();
             registry.register(name, help, counter.clone());
@@ -89,6 +97,7 @@ impl Metrics {
             misdirected: counter("misdirected", "Requests that the edge meant for another version"),
             open_connections,
             lease_age,
+            certificate_expires,
             registry,
             requests,
             latency,

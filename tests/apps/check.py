@@ -14,6 +14,7 @@ import os
 import pty
 import re
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -46,7 +47,7 @@ http {{
 
 
 def main():
-    for check in (http_server, nginx, express, websockets, browser, previews, site, clocks, terminal):
+    for check in (http_server, nginx, express, websockets, tls, browser, previews, site, clocks, terminal):
         with contextlib.ExitStack() as running:
             folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
             folder.chmod(0o755)
@@ -133,7 +134,28 @@ def websockets(running, folder):
     port = free_port()
     start(running, [sys.executable, APPS / "echo.py", str(port)], port, stderr=subprocess.DEVNULL)
     up = Up(running, folder, [port, port])
-    with connect(up.url.replace("http", "ws") + "/socket", max_size=None, user_agent_header=AGENT) as socket_:
+    talk(up.url.replace("http", "ws"))
+    return "200 messages, 4 MiB in one, a ping and the reason for closing pass"
+
+
+def tls(running, folder):
+    app, port = free_port(), free_port()
+    start(running, [sys.executable, APPS / "echo.py", str(app)], app, stderr=subprocess.DEVNULL)
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days",
+            "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*made, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    command = [STICKSHIFT, "sidecar", "--version-code", "1", "--upstream", f"http://127.0.0.1:{app}", "--embedded"]
+    command += ["--listen", f"127.0.0.1:{port}", "--admin-listen", "127.0.0.1:0", "--data-dir", folder / "data"]
+    files = {"STICKSHIFT_TLS_CERTIFICATE": str(certificate), "STICKSHIFT_TLS_KEY": str(key)}
+    start(running, command, port, env=os.environ | files)
+    talk(f"wss://localhost:{port}", ssl=ssl.create_default_context(cafile=certificate))
+    return "a WebSocket passes by TLS"
+
+
+def talk(url, **options):
+    """Sends an echo what a WebSocket must carry."""
+    with connect(f"{url}/socket", max_size=None, user_agent_header=AGENT, **options) as socket_:
         for number in range(200):
             socket_.send(f"message {number}")
         for number in range(200):
@@ -144,7 +166,6 @@ def websockets(running, folder):
         socket_.ping().wait(10)
         socket_.close(1000, "done")
         assert (socket_.close_code, socket_.close_reason) == (1000, "done")
-    return "200 messages, 4 MiB in one, a ping and the reason for closing pass"
 
 
 def browser(running, folder):

@@ -24,5 +24,6 @@ mod session_store;
 mod settings;
 mod sidecar;
 mod support;
+mod tls;
 mod upstream;
 mod wire;
