@@ -1,9 +1,10 @@
 # One image for one version of the app:
 #   docker build --build-arg VERSION=version2 --tag stickshift:2.0 .
-# For EC2's Graviton instances add --platform linux/arm64. For the edge of compose.yaml add --target edge.
+# For EC2's Graviton instances add --platform linux/arm64. Other targets: `--target sidecar`, which puts
+# any web app behind Stickshift, and `--target edge`, the edge of compose.yaml.
 #
-# The base images are arguments, so that a mirror can take their place. The runtime image needs glibc,
-# libgcc_s and root certificates.
+# The base images are arguments, so that a mirror or a digest (NAME@sha256:...) can take their place. The
+# runtime image needs glibc, libgcc_s and root certificates.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
@@ -24,12 +25,14 @@ RUN case ${TARGETARCH} in \
       rustup target add ${rust} \
       && apt-get update && apt-get install --yes --no-install-recommends ${gcc} libc6-dev-${TARGETARCH}-cross; \
     fi
+# Writes the list of all dependencies into the binary. Scanners read it there: cargo audit, Trivy, Syft.
+RUN cargo install --quiet --locked --root /usr/local/cargo cargo-auditable --version 0.7.7
 WORKDIR /build
 COPY . .
 # Without the default features: production has no embedded DynamoDB. The cache mount keeps compiled
 # dependencies when the sources change.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
-    cargo build --profile dist --locked --no-default-features --package stickshift --target $(cat /build.target) \
+    cargo auditable build --profile dist --locked --no-default-features --package stickshift --target $(cat /build.target) \
     && cp target/$(cat /build.target)/dist/stickshift /stickshift
 
 FROM ${RUNTIME_IMAGE} AS runtime
@@ -49,6 +52,12 @@ EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
   CMD ["/usr/local/bin/stickshift", "health", "--url", "http://127.0.0.1:8080/healthz"]
 CMD ["edge", "--help"]
+
+FROM runtime AS sidecar
+LABEL org.opencontainers.image.description="The sidecar that makes sessions stick to one version of any web app"
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s CMD ["/usr/local/bin/stickshift", "health"]
+CMD ["sidecar", "--help"]
 
 FROM runtime AS version
 # The version: a file of themes/, without its ending.

@@ -14,9 +14,9 @@ resource "aws_sns_topic_subscription" "email" {
 locals {
   site = { DistributionId = aws_cloudfront_distribution.site.id, Region = "Global" }
 
-  # Each threshold (`above`) applies to five minutes. An alarm sees only the metrics of its own
-  # region. If a replica in another region throttles the function's reads, only the function's log
-  # shows it.
+  # Each threshold (`above`) applies to five minutes, or to the `period`. An alarm sees only the metrics
+  # of its own region. If a replica in another region throttles the function's reads, only the function's
+  # log shows it.
   alarms = merge(
     {
       for metric, about in {
@@ -57,6 +57,27 @@ locals {
         above      = 0
       }
     },
+    {
+      for writes in var.write_alarm[*] : "Writes" => {
+        metric     = "ConsumedWriteCapacityUnits"
+        about      = "More sessions are written than expected. Each session begins with one write."
+        namespace  = "AWS/DynamoDB"
+        dimensions = { TableName = local.tables["sessions"].name }
+        statistic  = "Sum"
+        above      = 5 * writes
+      }
+    },
+    {
+      for metric in var.lease_alarm ? ["RolloutLeaseAge"] : [] : metric => {
+        metric     = metric
+        about      = "A rollout runs by itself, and nobody has looked at it for two minutes. Run `stickshift rollout run` again, or abort."
+        namespace  = var.name
+        dimensions = {}
+        statistic  = "Maximum"
+        above      = 120
+        period     = 60
+      }
+    },
   )
 }
 
@@ -69,7 +90,7 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
   statistic           = each.value.statistic
-  period              = 300
+  period              = try(each.value.period, 300)
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.above

@@ -85,8 +85,8 @@ resource "aws_cloudfront_response_headers_policy" "security" {
 }
 
 resource "aws_cloudfront_distribution" "site" {
-  # checkov:skip=CKV_AWS_68: a firewall costs extra, so the operator decides whether to add one
-  # checkov:skip=CKV2_AWS_47: the rule for Log4j is part of the firewall, which the operator may add
+  # checkov:skip=CKV_AWS_68: a firewall costs extra, so it is optional, see var.rate_limit
+  # checkov:skip=CKV2_AWS_47: this firewall limits rates and nothing else
   # checkov:skip=CKV_AWS_86: access logs need a bucket and a retention time, which the operator must choose
   # checkov:skip=CKV_AWS_174: CloudFront's own domain allows no choice of TLS version; your own domain requires TLS 1.2 or later
   # checkov:skip=CKV_AWS_305: the app itself serves the path /
@@ -98,18 +98,19 @@ resource "aws_cloudfront_distribution" "site" {
   is_ipv6_enabled = true
   http_version    = "http2and3"
   price_class     = var.price_class
+  web_acl_id      = one(aws_wafv2_web_acl.rate[*].arn)
   aliases         = var.domain == null ? [] : [var.domain.name]
 
   # The function replaces this origin in each request. The domain name of this origin always
   # resolves. When the function fails, requests go to this origin.
   origin {
     origin_id   = "stable"
-    domain_name = aws_eip.versions[var.stable].public_dns
+    domain_name = local.origins[var.stable].domain
 
     custom_origin_config {
       http_port                = local.port
-      https_port               = 443
-      origin_protocol_policy   = "http-only"
+      https_port               = local.port
+      origin_protocol_policy   = "${local.origins[var.stable].protocol}-only"
       origin_ssl_protocols     = ["TLSv1.2"]
       origin_keepalive_timeout = 60
     }
@@ -174,5 +175,39 @@ resource "aws_cloudfront_distribution" "site" {
     acm_certificate_arn            = one(var.domain[*].certificate_arn)
     ssl_support_method             = var.domain == null ? null : "sni-only"
     minimum_protocol_version       = var.domain == null ? "TLSv1" : "TLSv1.2_2021"
+  }
+}
+
+# A firewall that refuses addresses with too many requests. Each new viewer costs a write, so this also
+# limits what somebody can make the table of sessions cost.
+resource "aws_wafv2_web_acl" "rate" {
+  # checkov:skip=CKV_AWS_175: the rule is in rule_json, which checkov does not read
+  # checkov:skip=CKV_AWS_192: this firewall limits rates and nothing else
+  # checkov:skip=CKV2_AWS_31: logs of a firewall need a stream of their own, which the operator may add
+  count = var.rate_limit == null ? 0 : 1
+
+  name  = "${var.name}-rate"
+  scope = "CLOUDFRONT"
+
+  default_action {
+    allow {}
+  }
+
+  rule_json = jsonencode([{
+    Name     = "rate"
+    Priority = 0
+    Action   = { Block = {} }
+    Statement = {
+      RateBasedStatement = { Limit = var.rate_limit, EvaluationWindowSec = 300, AggregateKeyType = "IP" }
+    }
+    VisibilityConfig = {
+      CloudWatchMetricsEnabled = true, MetricName = "${var.name}-rate", SampledRequestsEnabled = false
+    }
+  }])
+
+  visibility_config {
+    cloudwatch_metrics_enabled = true
+    metric_name                = var.name
+    sampled_requests_enabled   = false
   }
 }

@@ -9,6 +9,7 @@ data "external" "bundle" {
       format                   = 1
       replicas                 = [for region in local.regions : { region = region }]
       keys                     = local.keys
+      plan_ttl_seconds         = var.settings.plan_ttl_seconds
       hedge_delay_milliseconds = var.settings.hedge_delay_milliseconds
       deadline_milliseconds    = var.settings.deadline_milliseconds
       keep_viewer_host         = var.settings.keep_viewer_host
@@ -16,11 +17,13 @@ data "external" "bundle" {
         format   = 1
         revision = 0
         stable   = var.stable
+        # Until the function has read a plan, it sends every new session to the stable version. So these
+        # weights mean nothing, and a new weight must not publish another function.
         versions = {
-          for code, version in local.first_plan : code => {
-            origin              = { domain = version.domain, port = local.port, protocol = "http" }
-            weight_basis_points = version.basis_points
-            state               = version.state
+          for code, origin in local.origins : code => {
+            origin              = origin
+            weight_basis_points = code == var.stable ? 10000 : 0
+            state               = "live"
           }
         }
       }
@@ -94,4 +97,17 @@ resource "aws_iam_role_policy" "edge" {
       },
     ]
   })
+}
+
+# The function writes its log in the region where it runs, which can be any region. It makes a log group
+# that does not exist. So these must exist before it runs: a group that the function has made must be
+# imported first.
+resource "aws_cloudwatch_log_group" "edge" {
+  # checkov:skip=CKV_AWS_158: CloudWatch's own key encrypts the logs
+  # checkov:skip=CKV_AWS_338: the operator chooses how long logs are kept
+  for_each = toset(var.log_retention_days == null ? [] : local.regions)
+
+  region            = each.key
+  name              = "/aws/lambda/${local.region}.${var.name}-edge"
+  retention_in_days = var.log_retention_days
 }

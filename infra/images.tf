@@ -12,4 +12,23 @@ resource "aws_ecr_repository" "app" {
 
 locals {
   registry = split("/", aws_ecr_repository.app.repository_url)[0]
+
+  # An image in ECR: its account, its region and its repository.
+  ecr_image = "^([0-9]{12})[.]dkr[.]ecr[.]([a-z0-9-]+)[.]amazonaws[.]com(?:[.]cn)?/([^:@]+)"
+
+  platforms = { for type, architecture in local.architectures : type => architecture == "arm64" ? "arm64" : "amd64" }
+
+  # The image of Stickshift that each version runs: its themed app, or the sidecar.
+  tags = {
+    for code, version in var.versions :
+    code => version.image == null ? version.image_tag : "${version.sidecar_tag}-${local.platforms[version.instance_type]}"
+  }
+
+  # What each of these images is built from. Several versions may run the same sidecar.
+  builds = {
+    for code, version in var.versions : local.tags[code] => join(" ", [
+      "--platform linux/${local.platforms[version.instance_type]}",
+      version.image == null ? "--build-arg VERSION=version${code}" : "--target sidecar",
+    ])...
+  }
 }

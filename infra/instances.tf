@@ -11,6 +11,49 @@ locals {
   }
 }
 
+locals {
+  # The versions that are apps of your own.
+  apps = { for code, version in var.versions : code => version if version.image != null }
+
+  # What an instance runs. For an app of your own this is the sidecar, and the app on loopback.
+  services = {
+    for code, version in var.versions : code => merge(
+      {
+        stickshift = {
+          about    = "Version ${code}"
+          image    = "${aws_ecr_repository.app.repository_url}:${local.tags[code]}"
+          settings = aws_ssm_parameter.settings.name
+          secrets = {
+            STICKSHIFT_KEYS          = aws_ssm_parameter.keys.name
+            STICKSHIFT_ORIGIN_SECRET = aws_ssm_parameter.origin_secret.name
+          }
+          has_certificate = version.domain != null
+          options = join(" ", concat(
+            ["--network host --read-only"],
+            version.domain == null ? [] : [
+              "--volume /var/lib/stickshift/tls:/etc/stickshift/tls:ro",
+              "--env STICKSHIFT_TLS_CERTIFICATE=/etc/stickshift/tls/certificate.pem",
+              "--env STICKSHIFT_TLS_KEY=/etc/stickshift/tls/key.pem",
+            ],
+          ))
+          arguments = version.image == null ? "" : "sidecar --version-code ${code} --upstream http://127.0.0.1:${version.port}"
+        }
+      },
+      {
+        for name in version.image == null ? [] : ["app"] : name => {
+          about           = "The app of version ${code}"
+          image           = version.image
+          settings        = aws_ssm_parameter.environment[code].name
+          secrets         = {}
+          has_certificate = false
+          options         = "--publish 127.0.0.1:${version.port}:${version.port}"
+          arguments       = ""
+        }
+      },
+    )
+  }
+}
+
 # The current image of Amazon Linux 2023.
 data "aws_ssm_parameter" "ami" {
   for_each = toset(values(local.architectures))
@@ -31,22 +74,23 @@ resource "aws_instance" "versions" {
 
   user_data_replace_on_change = true
   user_data = templatefile("${path.module}/user-data.sh.tftpl", {
-    image    = "${aws_ecr_repository.app.repository_url}:${each.value.image_tag}"
-    registry = local.registry
-    region   = local.region
-    secrets = {
-      STICKSHIFT_KEYS          = aws_ssm_parameter.keys.name
-      STICKSHIFT_ORIGIN_SECRET = aws_ssm_parameter.origin_secret.name
-    }
-    environment = merge(
-      { AWS_REGION = local.region },
-      { for name, value in local.shared_settings : "STICKSHIFT_${upper(name)}" => value },
+    code          = each.key
+    region        = local.region
+    services      = local.services[each.key]
+    certificate   = each.value.domain == null ? null : var.certificate
+    reports_lease = var.lease_alarm
+    units = concat(
+      [for name in keys(local.services[each.key]) : "${name}.service"],
+      each.value.domain == null ? [] : ["stickshift-certificate.timer"],
+      var.lease_alarm ? ["stickshift-report.timer"] : [],
     )
+    name = var.name
   })
 
   metadata_options {
     http_tokens = "required"
-    # The container shares the host's network, so one hop is enough.
+    # The container of the version shares the host's network, so one hop is enough. An app of your own
+    # has a network of its own, and does not get the instance's permissions.
     http_put_response_hop_limit = 1
   }
 
@@ -80,6 +124,13 @@ resource "aws_eip" "versions" {
 
   domain = "vpc"
   tags   = { Name = "${var.name}-version-${each.key}" }
+
+  # Terraform releases the address of a removed version only after the function and the distribution
+  # have been updated. In the meantime, AWS could give the address to somebody else, who would get
+  # viewers and the origin secret.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_eip_association" "versions" {
@@ -119,7 +170,7 @@ resource "aws_iam_role_policy" "versions" {
   role = aws_iam_role.versions[each.key].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "Sessions"
         Effect   = "Allow"
@@ -143,16 +194,24 @@ resource "aws_iam_role_policy" "versions" {
         Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["rollout"] } }
       },
       {
-        Sid      = "Secrets"
-        Effect   = "Allow"
-        Action   = "ssm:GetParameter"
-        Resource = [aws_ssm_parameter.keys.arn, aws_ssm_parameter.origin_secret.arn]
+        Sid    = "Parameters"
+        Effect = "Allow"
+        Action = "ssm:GetParameter"
+        Resource = concat(
+          [aws_ssm_parameter.settings.arn, aws_ssm_parameter.keys.arn, aws_ssm_parameter.origin_secret.arn],
+          each.value.image == null ? [] : [aws_ssm_parameter.environment[each.key].arn],
+          each.value.domain == null ? [] : [for name in values(var.certificate) : format(local.arn, "ssm", local.region, "parameter${name}")],
+        )
       },
       {
-        Sid      = "Image"
-        Effect   = "Allow"
-        Action   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        Resource = aws_ecr_repository.app.arn
+        Sid    = "Image"
+        Effect = "Allow"
+        Action = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        # The image of an app may be in another repository of ECR.
+        Resource = concat([aws_ecr_repository.app.arn], [
+          for part in try(regexall(local.ecr_image, each.value.image), []) :
+          "arn:${data.aws_partition.current.partition}:ecr:${part[1]}:${part[0]}:repository/${part[2]}"
+        ])
       },
       {
         # The ECR login, and only the permissions that Session Manager needs:
@@ -169,6 +228,14 @@ resource "aws_iam_role_policy" "versions" {
         ]
         Resource = "*"
       },
-    ]
+      ], [
+      for metric in var.lease_alarm ? ["RolloutLeaseAge"] : [] : {
+        Sid       = metric
+        Effect    = "Allow"
+        Action    = "cloudwatch:PutMetricData"
+        Resource  = "*"
+        Condition = { StringEquals = { "cloudwatch:namespace" = var.name } }
+      }
+    ])
   })
 }

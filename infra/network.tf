@@ -1,5 +1,5 @@
 locals {
-  # The app listens on this port.
+  # The versions listen on this port, by HTTP or HTTPS.
   port           = 8000
   instance_types = toset([for version in var.versions : version.instance_type])
 }
@@ -96,7 +96,7 @@ resource "aws_vpc_security_group_ingress_rule" "cloudfront" {
 
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.origins.id
-  description       = "DynamoDB, ECR, Systems Manager and Amazon Linux packages"
+  description       = "DynamoDB, registries of images, Systems Manager and Amazon Linux packages"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443

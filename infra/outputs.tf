@@ -1,6 +1,10 @@
+locals {
+  url = "https://${var.domain == null ? aws_cloudfront_distribution.site.domain_name : var.domain.name}"
+}
+
 output "url" {
   description = "URL of the site."
-  value       = "https://${var.domain == null ? aws_cloudfront_distribution.site.domain_name : var.domain.name}"
+  value       = local.url
 }
 
 output "distribution" {
@@ -19,13 +23,13 @@ output "repository" {
 }
 
 output "push" {
-  description = "Commands that build and push the image of every version. Run them in the root of the source tree: terraform output -raw push | bash"
+  description = "Commands that build and push the image of every version, which for an app of your own is the sidecar's. Run them in the root of the source tree: terraform output -raw push | bash"
   value = join("\n", concat(
     ["set -e", "aws ecr get-login-password --region ${local.region} | docker login --username AWS --password-stdin ${local.registry}"],
     flatten([
-      for code, version in var.versions : [
-        "docker build --platform linux/${local.architectures[version.instance_type] == "arm64" ? "arm64" : "amd64"} --build-arg VERSION=version${code} --build-arg REVISION=$(git rev-parse HEAD) --tag ${aws_ecr_repository.app.repository_url}:${version.image_tag} .",
-        "docker push ${aws_ecr_repository.app.repository_url}:${version.image_tag}",
+      for tag, builds in local.builds : [
+        "docker build ${builds[0]} --build-arg REVISION=$(git rev-parse HEAD) --tag ${aws_ecr_repository.app.repository_url}:${tag} .",
+        "docker push ${aws_ecr_repository.app.repository_url}:${tag}",
       ]
     ]),
     [""],
@@ -33,8 +37,18 @@ output "push" {
 }
 
 output "origins" {
-  description = "Origin of each version (domain:port), to use in the plan."
-  value       = { for code, version in local.first_plan : code => "${version.domain}:${local.port}" }
+  description = "Origin of each version, to use in: stickshift rollout add VERSION --origin ORIGIN"
+  value       = { for code, origin in local.origins : code => "${origin.protocol}://${origin.domain}:${origin.port}" }
+}
+
+output "addresses" {
+  description = "IP address of each version. The DNS record of a version's `domain` must point to it."
+  value       = { for code, address in aws_eip.versions : code => address.public_ip }
+}
+
+output "policies" {
+  description = "ARNs of the IAM policies for whoever uses `stickshift rollout`: `operator` may do everything, `viewer` may only look."
+  value       = { for role, policy in aws_iam_policy.people : role => policy.arn }
 }
 
 output "instances" {

@@ -15,10 +15,10 @@ locals {
   origin_secret = random_bytes.origin_secret.hex
 }
 
-# Instances read both parameters when they start, so user data contains no secret.
+# A version reads the parameters whenever it starts, so user data contains no secret.
 resource "aws_ssm_parameter" "keys" {
   # checkov:skip=CKV_AWS_337: the account's own key for parameters encrypts the value
-  name        = "/${var.name}/keys"
+  name        = "${local.parameters}/keys"
   description = "Receipt keys: the first key signs, all keys verify"
   type        = "SecureString"
   value       = local.keys
@@ -26,8 +26,16 @@ resource "aws_ssm_parameter" "keys" {
 
 resource "aws_ssm_parameter" "origin_secret" {
   # checkov:skip=CKV_AWS_337: the account's own key for parameters encrypts the value
-  name        = "/${var.name}/origin-secret"
+  name        = "${local.parameters}/origin-secret"
   description = "The secret that CloudFront sends to the origins in the header x-origin-verify"
   type        = "SecureString"
   value       = local.origin_secret
+}
+
+resource "aws_ssm_parameter" "pass_key" {
+  # checkov:skip=CKV_AWS_337: the account's own key for parameters encrypts the value
+  name        = "${local.parameters}/pass-key"
+  description = "The key that signs previews. It is made from the first receipt key and can sign no receipt."
+  type        = "SecureString"
+  value       = sensitive(data.external.bundle.result.pass_key)
 }

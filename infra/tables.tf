@@ -22,9 +22,11 @@ resource "aws_dynamodb_table" "tables" {
 
   deletion_protection_enabled = var.deletion_protection
 
-  # The replicas receive the writes through the stream.
-  stream_enabled   = length(var.replicas) > 0
-  stream_view_type = length(var.replicas) > 0 ? "NEW_AND_OLD_IMAGES" : null
+  # The replicas receive the writes through the stream. It is on even without replicas, and costs
+  # nothing then: the provider would switch it off before it deletes the last replica, and AWS refuses
+  # that (https://github.com/hashicorp/terraform-provider-aws/issues/34450).
+  stream_enabled   = true
+  stream_view_type = "NEW_AND_OLD_IMAGES"
 
   dynamic "attribute" {
     for_each = compact([each.value.hash_key, each.value.range_key])
@@ -50,16 +52,24 @@ resource "aws_dynamodb_table" "tables" {
     content {
       region_name            = replica.value
       point_in_time_recovery = var.point_in_time_recovery
+      propagate_tags         = true
     }
   }
 }
 
 locals {
-  # Origin, weight and state of each version at first. The first plan in the table contains them. The
-  # function uses its own copy until the table answers.
+  # Where each version is served, as plans have it.
+  origins = {
+    for code, version in var.versions : code => {
+      domain   = coalesce(version.domain, aws_eip.versions[code].public_dns)
+      port     = local.port
+      protocol = version.domain == null ? "http" : "https"
+    }
+  }
+
+  # Weight and state of each version in the first plan.
   first_plan = {
     for code, version in var.versions : code => {
-      domain       = aws_eip.versions[code].public_dns
       basis_points = floor(version.weight * 100 + 0.5)
       state        = version.weight > 0 ? "live" : "staged"
     }
@@ -91,7 +101,11 @@ resource "aws_dynamodb_table_item" "first_plan" {
         for code, version in local.first_plan : code => {
           M = {
             origin = {
-              M = { domain = { S = version.domain }, port = { N = tostring(local.port) }, protocol = { S = "http" } }
+              M = {
+                domain   = { S = local.origins[code].domain }
+                port     = { N = tostring(local.origins[code].port) }
+                protocol = { S = local.origins[code].protocol }
+              }
             }
             weight_basis_points = { N = tostring(version.basis_points) }
             state               = { S = version.state }
@@ -103,10 +117,8 @@ resource "aws_dynamodb_table_item" "first_plan" {
 
   lifecycle {
     ignore_changes = [item]
-
-    precondition {
-      condition     = try(var.versions[var.stable].weight > 0, false)
-      error_message = "`stable` must be one of `versions`, and its weight must be above 0."
-    }
+    # The plan in force is the operator's. Without this, `terraform destroy` would delete it, and all
+    # else, before DynamoDB refuses to delete the tables. To delete everything, see docs/aws.md.
+    prevent_destroy = true
   }
 }

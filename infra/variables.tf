@@ -11,16 +11,27 @@ variable "name" {
 
 variable "versions" {
   description = <<-EOT
-    The versions of the app, by VERSION_CODE. Each has the tag of its image, its weight in the first
-    plan, and the type of its EC2 instance. The weight is its share of new sessions, in percent with at
-    most two decimals; a version with weight 0 is staged. The type can be of any generation since t3.
-    Terraform uses the weights only once, for the first plan. After that, change the plan in the
-    rollout table.
+    The versions, by VERSION_CODE. A version is one of two things:
+    - the themed app: `image_tag` is the tag of its image in the repository that Terraform makes;
+    - your own app: `image` is its image in any registry, and `port` is the port on which the app
+      listens in its container. `environment` has the app's variables. `sidecar_tag` is the tag of the
+      sidecar's image in the repository that Terraform makes.
+
+    `weight` is the version's share of new sessions in the first plan, in percent with at most two
+    decimals; a version with weight 0 is staged. Terraform uses the weights only once. After that, change
+    the plan in the rollout table. `instance_type` is the type of the EC2 instance, of any generation
+    since t3. `domain` is a name of your own for the version's origin: with it, CloudFront reaches the
+    origin by HTTPS, with the certificate in `certificate`.
   EOT
   type = map(object({
-    image_tag     = string
+    image_tag     = optional(string)
+    image         = optional(string)
+    port          = optional(number)
+    environment   = optional(map(string), {})
+    sidecar_tag   = optional(string, "sidecar")
     weight        = optional(number, 0)
     instance_type = optional(string, "t4g.nano")
+    domain        = optional(string)
   }))
   default = {
     "1" = { image_tag = "version1", weight = 90 }
@@ -30,6 +41,47 @@ variable "versions" {
   validation {
     condition     = alltrue([for code in keys(var.versions) : can(regex("^[A-Za-z0-9_-]{1,16}$", code))])
     error_message = "A VERSION_CODE must have 1 to 16 characters of A-Z, a-z, 0-9, _ and -."
+  }
+
+  # IAM compares the names of roles without regard to case.
+  validation {
+    condition     = length(distinct([for code in keys(var.versions) : lower(code)])) == length(var.versions)
+    error_message = "Two VERSION_CODEs must not differ only in case."
+  }
+
+  validation {
+    condition     = alltrue([for version in var.versions : (version.image_tag == null) != (version.image == null)])
+    error_message = "Each version must have either `image_tag` (the themed app) or `image` (your own app)."
+  }
+
+  validation {
+    condition     = alltrue([for version in var.versions : (version.image == null) == (version.port == null)])
+    error_message = "A version with `image` needs `port`, the port on which the app listens in its container. A version with `image_tag` has none."
+  }
+
+  # The sidecar listens on 8000, and answers monitors on 9464.
+  validation {
+    condition     = alltrue([for version in var.versions : version.port == null ? true : version.port == floor(version.port) && version.port >= 1 && version.port <= 65535 && !contains([8000, 9464], version.port)])
+    error_message = "A port must be a number from 1 to 65535, but not 8000 or 9464, on which the sidecar listens."
+  }
+
+  validation {
+    condition     = alltrue([for version in var.versions : version.image == null ? true : can(regex("^[^\\s'\"$`\\\\]+$", version.image))])
+    error_message = "An image must be the name of an image, for example 123456789012.dkr.ecr.us-east-1.amazonaws.com/shop:2.0."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for version in var.versions : [
+        for name, value in version.environment : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name)) && !strcontains(value, "\n")
+      ]
+    ]))
+    error_message = "The names in `environment` must have characters of A-Z, a-z, 0-9 and _, and the values must have one line."
+  }
+
+  validation {
+    condition     = alltrue([for version in var.versions : version.domain == null ? true : can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?[.])+[a-z]+$", version.domain))])
+    error_message = "A domain must be a name in lower case, for example v2.origin.example.com."
   }
 
   validation {
@@ -47,6 +99,31 @@ variable "stable" {
   description = "The version that a request goes to when nothing better is known. Its weight must be above 0."
   type        = string
   default     = "1"
+
+  validation {
+    condition     = try(var.versions[var.stable].weight > 0, false)
+    error_message = "`stable` must be one of `versions`, and its weight must be above 0."
+  }
+}
+
+variable "certificate" {
+  description = <<-EOT
+    The certificate for the domains of the origins: the names of two parameters in Parameter Store in
+    us-east-1. The first contains the certificate and its chain as PEM, the second, a SecureString, its
+    key as PEM. Versions that have a `domain` need it. See docs/https-to-the-origin.md.
+  EOT
+  type        = object({ certificate_parameter = string, key_parameter = string })
+  default     = null
+
+  validation {
+    condition     = var.certificate == null ? alltrue([for version in var.versions : version.domain == null]) : true
+    error_message = "A version with a `domain` needs `certificate`."
+  }
+
+  validation {
+    condition     = var.certificate == null ? true : alltrue([for name in values(var.certificate) : can(regex("^/[A-Za-z0-9_./-]+$", name))])
+    error_message = "The names of the parameters must start with a slash and have characters of A-Z, a-z, 0-9, _, ., / and -."
+  }
 }
 
 variable "replicas" {
@@ -137,6 +214,35 @@ variable "price_class" {
     condition     = contains(["PriceClass_100", "PriceClass_200", "PriceClass_All"], var.price_class)
     error_message = "The price class must be PriceClass_100, PriceClass_200 or PriceClass_All."
   }
+}
+
+variable "rate_limit" {
+  description = "How many requests CloudFront accepts from one address in five minutes; more get 403. AWS WAF does this and costs extra. Without it, there is no limit."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.rate_limit == null ? true : var.rate_limit >= 10 && var.rate_limit <= 2000000000
+    error_message = "The limit must be 10 to 2,000,000,000 requests in five minutes."
+  }
+}
+
+variable "write_alarm" {
+  description = "How many writes a minute the table of sessions may get in us-east-1 before an alarm, on average over five minutes. Each session begins with one write. Without it, there is no such alarm."
+  type        = number
+  default     = null
+}
+
+variable "lease_alarm" {
+  description = "Whether there is an alarm when a rollout that runs by itself (`stickshift rollout run`) has not been looked at for two minutes. The instances report this to CloudWatch every minute."
+  type        = bool
+  default     = false
+}
+
+variable "log_retention_days" {
+  description = "How many days CloudWatch keeps the function's logs in the regions of the tables. Without it, the function makes its log groups itself, and they are kept for ever."
+  type        = number
+  default     = null
 }
 
 variable "alarm_email" {

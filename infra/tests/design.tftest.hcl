@@ -29,8 +29,22 @@ override_resource {
 }
 
 override_resource {
+  target = aws_ssm_parameter.keys
+  values = { arn = "arn:aws:ssm:us-east-1:123456789012:parameter/stickshift/keys" }
+}
+
+override_resource {
   target = aws_ssm_parameter.origin_secret
   values = { arn = "arn:aws:ssm:us-east-1:123456789012:parameter/stickshift/origin-secret" }
+}
+
+# Both versions are reached by HTTPS. The run `plain_http` has one that is not.
+variables {
+  certificate = { certificate_parameter = "/tls/certificate", key_parameter = "/tls/key" }
+  versions = {
+    "1" = { image_tag = "version1", weight = 90, domain = "v1.example.org" }
+    "2" = { image_tag = "version2", weight = 10, domain = "v2.example.org" }
+  }
 }
 
 run "tables" {
@@ -54,7 +68,8 @@ run "tables" {
       for table in aws_dynamodb_table.tables :
       table.billing_mode == "PAY_PER_REQUEST" && table.deletion_protection_enabled && table.point_in_time_recovery[0].enabled &&
       table.stream_view_type == "NEW_AND_OLD_IMAGES" &&
-      toset(table.replica[*].region_name) == toset(["eu-west-1", "ap-southeast-1"]) && alltrue(table.replica[*].point_in_time_recovery)
+      toset(table.replica[*].region_name) == toset(["eu-west-1", "ap-southeast-1"]) &&
+      alltrue(table.replica[*].point_in_time_recovery) && alltrue(table.replica[*].propagate_tags)
     ])
     error_message = "The tables must be on demand, protected and replicated."
   }
@@ -63,12 +78,15 @@ run "tables" {
 run "first_plan" {
   assert {
     condition = { for version, planned in jsondecode(aws_dynamodb_table_item.first_plan["current"].item).versions.M :
-      version => [planned.M.weight_basis_points.N, planned.M.state.S, planned.M.origin.M.domain.S, planned.M.origin.M.port.N]
+      version => concat(
+        [planned.M.weight_basis_points.N, planned.M.state.S],
+        [for part in ["protocol", "domain", "port"] : one(values(planned.M.origin.M[part]))],
+      )
       } == {
-      "1" = ["9000", "live", "ec2-192-0-2-1.compute-1.amazonaws.com", "8000"]
-      "2" = ["1000", "live", "ec2-192-0-2-2.compute-1.amazonaws.com", "8000"]
+      "1" = ["9000", "live", "https", "v1.example.org", "8000"]
+      "2" = ["1000", "live", "https", "v2.example.org", "8000"]
     }
-    error_message = "The first plan must have every version, with its weight and the name of its Elastic IP."
+    error_message = "The first plan must have every version, with its weight and its origin."
   }
   assert {
     condition = alltrue([
@@ -78,12 +96,11 @@ run "first_plan" {
     error_message = "The plan in force and its history must have the keys that the function and the operator read."
   }
   assert {
-    condition = jsondecode(nonsensitive(data.external.bundle.query.config)).plan.versions["2"] == {
-      weight_basis_points = 1000
-      state               = "live"
-      origin              = { domain = "ec2-192-0-2-2.compute-1.amazonaws.com", port = 8000, protocol = "http" }
+    condition = jsondecode(nonsensitive(data.external.bundle.query.config)).plan.versions == {
+      "1" = { weight_basis_points = 10000, state = "live", origin = { domain = "v1.example.org", port = 8000, protocol = "https" } }
+      "2" = { weight_basis_points = 0, state = "live", origin = { domain = "v2.example.org", port = 8000, protocol = "https" } }
     }
-    error_message = "The plan in the function's bundle must be the first plan."
+    error_message = "The plan in the function's bundle must have every origin, and no weight that an operator can change."
   }
 }
 
@@ -100,13 +117,23 @@ run "instances" {
     condition = alltrue([
       for code, instance in aws_instance.versions :
       strcontains(instance.user_data, "--restart always") &&
-      strcontains(instance.user_data, "123456789012.dkr.ecr.us-east-1.amazonaws.com/stickshift:version${code}") &&
-      strcontains(instance.user_data, "--env AWS_REGION=us-east-1") &&
-      strcontains(instance.user_data, "--env STICKSHIFT_SESSIONS_TABLE=SessionsTable") &&
-      strcontains(instance.user_data, "STICKSHIFT_KEYS=$(retry secret /stickshift/keys)") &&
-      strcontains(instance.user_data, "STICKSHIFT_ORIGIN_SECRET=$(retry secret /stickshift/origin-secret)")
+      strcontains(instance.user_data, "./pull 123456789012.dkr.ecr.us-east-1.amazonaws.com/stickshift:version${code}\n") &&
+      strcontains(instance.user_data, "./parameter /stickshift/stickshift/settings ") &&
+      strcontains(instance.user_data, "value=$(./parameter /stickshift/stickshift/keys)\necho \"STICKSHIFT_KEYS=$value\"") &&
+      strcontains(instance.user_data, "value=$(./parameter /stickshift/stickshift/origin-secret)\necho \"STICKSHIFT_ORIGIN_SECRET=$value\"") &&
+      strcontains(instance.user_data, "parameter /tls/certificate >") && strcontains(instance.user_data, "parameter /tls/key >") &&
+      !strcontains(instance.user_data, "put-metric-data")
     ])
-    error_message = "User data must start the version's image, set its tables and read the secrets."
+    error_message = "User data must start the version's image, and read the settings, the secrets and the certificate."
+  }
+  assert {
+    condition = toset(split("\n", aws_ssm_parameter.settings.insecure_value)) == toset([
+      "AWS_REGION=us-east-1", "STICKSHIFT_SESSIONS_TABLE=SessionsTable", "STICKSHIFT_ROLLOUT_TABLE=RolloutTable",
+      "STICKSHIFT_SESSION_SECONDS=600", "STICKSHIFT_SESSION_MAX_SECONDS=0", "STICKSHIFT_TOUCH_INTERVAL_SECONDS=60",
+      "STICKSHIFT_TRUST_WINDOW_SECONDS=60", "STICKSHIFT_CLOCK_ALLOWANCE_SECONDS=60", "STICKSHIFT_SAME_SITE=lax",
+      "STICKSHIFT_ACCEPT_BARE_TOKENS=false", "STICKSHIFT_ACCEPT_UNPREFIXED_COOKIE=false",
+    ])
+    error_message = "The versions must find the settings that they share with the function in Parameter Store."
   }
   assert {
     condition = !anytrue([
@@ -137,8 +164,9 @@ run "instances" {
         Sid       = "Pulses", Effect = "Allow", Resource = aws_dynamodb_table.tables["rollout"].arn, Action = "dynamodb:PutItem"
         Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["pulse#${code}", "minute#${code}"] } }
       } &&
-      toset({ for statement in jsondecode(role.policy).Statement : statement.Sid => statement }["Secrets"].Resource) == toset([
-        aws_ssm_parameter.keys.arn, aws_ssm_parameter.origin_secret.arn
+      toset({ for statement in jsondecode(role.policy).Statement : statement.Sid => statement }["Parameters"].Resource) == toset([
+        aws_ssm_parameter.settings.arn, aws_ssm_parameter.keys.arn, aws_ssm_parameter.origin_secret.arn,
+        "arn:aws:ssm:us-east-1:123456789012:parameter/tls/certificate", "arn:aws:ssm:us-east-1:123456789012:parameter/tls/key"
       ]) && aws_ssm_parameter.keys.arn != aws_ssm_parameter.origin_secret.arn &&
       length([for statement in jsondecode(role.policy).Statement : statement if strcontains(jsonencode(statement.Action), "dynamodb:")]) == 3
     ])
@@ -191,15 +219,21 @@ run "distribution" {
     error_message = "CloudFront must call the function by its qualified ARN for pages and for assets, and serve both by HTTPS only."
   }
   assert {
+    # The managed policy CachingDisabled has a minimum and a maximum TTL of 0.
     condition = alltrue([
-      aws_cloudfront_distribution.site.default_cache_behavior[0].cache_policy_id == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
-      length(aws_cloudfront_distribution.site.default_cache_behavior[0].allowed_methods) == 7,
+      for behavior in concat(aws_cloudfront_distribution.site.default_cache_behavior, aws_cloudfront_distribution.site.ordered_cache_behavior) :
+      behavior.cache_policy_id == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad" && length(behavior.allowed_methods) == 7
+      if try(behavior.path_pattern, "") != "/_v/*"
     ])
-    error_message = "Pages must not be cached, and must accept every method."
+    error_message = "Documents must not be cached, and must accept every method."
   }
   assert {
     condition = alltrue([
-      aws_cloudfront_distribution.site.default_cache_behavior[0].origin_request_policy_id == aws_cloudfront_origin_request_policy.pages.id,
+      alltrue([
+        for behavior in concat(aws_cloudfront_distribution.site.default_cache_behavior, aws_cloudfront_distribution.site.ordered_cache_behavior) :
+        behavior.origin_request_policy_id == aws_cloudfront_origin_request_policy.pages.id
+        if try(behavior.path_pattern, "") != "/_v/*"
+      ]),
       aws_cloudfront_origin_request_policy.pages.cookies_config[0].cookie_behavior == "all",
       aws_cloudfront_origin_request_policy.pages.query_strings_config[0].query_string_behavior == "all",
       toset(aws_cloudfront_origin_request_policy.pages.headers_config[0].headers[0].items) == toset(["CloudFront-Forwarded-Proto"]),
@@ -221,7 +255,8 @@ run "distribution" {
     condition = alltrue([
       for origin in aws_cloudfront_distribution.site.origin :
       toset(origin.custom_header) == toset([{ name = "x-origin-verify", value = random_bytes.origin_secret.hex }]) &&
-      origin.domain_name == "ec2-192-0-2-1.compute-1.amazonaws.com" && origin.custom_origin_config[0].http_port == 8000
+      origin.domain_name == "v1.example.org" && origin.custom_origin_config[0].https_port == 8000 &&
+      origin.custom_origin_config[0].origin_protocol_policy == "https-only"
     ]) && nonsensitive(aws_ssm_parameter.origin_secret.value) == random_bytes.origin_secret.hex
     error_message = "CloudFront must send the origins the same secret that the versions read."
   }
@@ -250,12 +285,45 @@ run "alarms" {
   }
 }
 
+run "operators" {
+  assert {
+    condition = jsondecode(aws_ssm_parameter.site.insecure_value) == {
+      format         = 1
+      home_region    = "us-east-1"
+      sessions_table = "SessionsTable"
+      rollout_table  = "RolloutTable"
+      replicas       = ["ap-southeast-1", "eu-west-1"]
+      url            = output.url
+      pass_key       = "/stickshift/stickshift/pass-key"
+    } && aws_ssm_parameter.site.name == "/stickshift/stickshift/site" && nonsensitive(aws_ssm_parameter.pass_key.value) == "9a55"
+    error_message = "The operator's tools must find everything by the name of the site."
+  }
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_policy.people["operator"].policy).Statement :
+      !contains(flatten([statement.Resource]), aws_ssm_parameter.keys.arn) && !contains(flatten([statement.Resource]), "*") &&
+      (!contains(flatten([statement.Action]), "dynamodb:PutItem") || try(statement.Condition, null) == { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["rollout"] } })
+    ])
+    error_message = "An operator must be able to write plans only, and must not have the receipts' keys."
+  }
+  assert {
+    condition = toset(flatten([for statement in jsondecode(aws_iam_policy.people["viewer"].policy).Statement : statement.Action])) == toset([
+      "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "ssm:GetParameter",
+    ])
+    error_message = "A viewer must be able to read only."
+  }
+  assert {
+    condition     = output.policies == { for role, policy in aws_iam_policy.people : role => policy.arn }
+    error_message = "The policies must be outputs."
+  }
+}
+
 run "a_third_version_later" {
   variables {
     versions = {
-      "1" = { image_tag = "version1", weight = 90 }
-      "2" = { image_tag = "version2", weight = 10 }
-      "3" = { image_tag = "version3" }
+      "1" = { image_tag = "version1", weight = 90, domain = "v1.example.org" }
+      "2" = { image_tag = "version2", weight = 10, domain = "v2.example.org" }
+      "3" = { image_tag = "version3", domain = "v3.example.org" }
     }
   }
 
@@ -264,7 +332,40 @@ run "a_third_version_later" {
     error_message = "Terraform must not change the plan in force after it has written it."
   }
   assert {
-    condition     = jsondecode(data.external.bundle.query.config).plan.versions["3"].state == "staged" && contains(keys(output.instances), "3")
+    condition     = jsondecode(data.external.bundle.query.config).plan.versions["3"].origin.domain == "v3.example.org" && contains(keys(output.instances), "3")
     error_message = "The third version must have an instance, and the function must know the version."
+  }
+}
+
+run "another_weight" {
+  variables {
+    versions = {
+      "1" = { image_tag = "version1", weight = 40, domain = "v1.example.org" }
+      "2" = { image_tag = "version2", weight = 60, domain = "v2.example.org" }
+    }
+  }
+
+  assert {
+    condition     = { for code, version in jsondecode(data.external.bundle.query.config).plan.versions : code => [version.weight_basis_points, version.state] } == { "1" = [10000, "live"], "2" = [0, "live"] }
+    error_message = "A new weight must not publish another function."
+  }
+}
+
+run "another_setting" {
+  variables {
+    settings = { session_seconds = 900, plan_ttl_seconds = 10 }
+  }
+
+  assert {
+    condition     = alltrue([for instance in aws_instance.versions : !strcontains(instance.user_data, "SECONDS") && !strcontains(instance.user_data, "900")])
+    error_message = "A new setting must not replace an instance."
+  }
+  assert {
+    condition     = strcontains(aws_ssm_parameter.settings.insecure_value, "STICKSHIFT_SESSION_SECONDS=900\n")
+    error_message = "A new setting must be in Parameter Store."
+  }
+  assert {
+    condition     = !strcontains(aws_ssm_parameter.settings.insecure_value, "PLAN_TTL") && jsondecode(data.external.bundle.query.config).plan_ttl_seconds == 10
+    error_message = "What only the function reads must not change the settings of the versions."
   }
 }

@@ -75,7 +75,7 @@ mock_data "aws_ec2_managed_prefix_list" {
 
 mock_data "external" {
   defaults = {
-    result = { zip = "build/5a.zip", sha256 = "c2hhMjU2" }
+    result = { zip = "build/5a.zip", sha256 = "c2hhMjU2", pass_key = "9a55" }
   }
 }
 
