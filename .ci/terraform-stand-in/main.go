@@ -1,22 +1,22 @@
 // A stand-in for a Terraform provider. It has the provider's schema and none of its code. That is
-// enough for `terraform validate` and for tests with mock_provider.
+// enough for `terraform validate`, and for tests with mock_provider.
 //
-// The schema is in schema.json, next to the program. schemas.mjs makes it.
+// Its schema is in the file schema.json, next to the program. See schemas.mjs.
 package main
 
 import (
 	"context"
 	"encoding/json"
-	"log"
 	"os"
 	"path/filepath"
 
-	"github.com/hashicorp/terraform-plugin-go/tfprotov5"
+	tf "github.com/hashicorp/terraform-plugin-go/tfprotov5"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov5/tf5server"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-// A block in the format of `terraform providers schema -json`.
+type schema struct{ Block block }
+
 type block struct {
 	Attributes map[string]struct {
 		Type                                    json.RawMessage
@@ -30,117 +30,112 @@ type block struct {
 	} `json:"block_types"`
 }
 
-type schema struct{ Block block }
+var nesting = map[string]tf.SchemaNestedBlockNestingMode{
+	"single": tf.SchemaNestedBlockNestingModeSingle,
+	"list":   tf.SchemaNestedBlockNestingModeList,
+	"set":    tf.SchemaNestedBlockNestingModeSet,
+}
 
-func (b block) proto() (*tfprotov5.SchemaBlock, error) {
-	out := &tfprotov5.SchemaBlock{}
+func (b block) message() *tf.SchemaBlock {
+	out := &tf.SchemaBlock{}
 	for name, a := range b.Attributes {
-		// The library calls this function deprecated, and has no other one for this format.
-		typ, err := tftypes.ParseJSONType(a.Type)
-		if err != nil {
-			return nil, err
-		}
-		out.Attributes = append(out.Attributes, &tfprotov5.SchemaAttribute{
-			Name: name, Type: typ, Required: a.Required, Optional: a.Optional, Computed: a.Computed, Sensitive: a.Sensitive,
+		out.Attributes = append(out.Attributes, &tf.SchemaAttribute{
+			Name: name,
+			// This function is marked as deprecated because it is for Terraform's own programs.
+			Type:     must(tftypes.ParseJSONType(a.Type)),
+			Required: a.Required, Optional: a.Optional, Computed: a.Computed, Sensitive: a.Sensitive,
 		})
 	}
-	for name, nested := range b.Blocks {
-		inner, err := nested.Block.proto()
-		if err != nil {
-			return nil, err
-		}
-		out.BlockTypes = append(out.BlockTypes, &tfprotov5.SchemaNestedBlock{
-			TypeName: name, Block: inner, MinItems: nested.MinItems, MaxItems: nested.MaxItems,
-			Nesting: map[string]tfprotov5.SchemaNestedBlockNestingMode{
-				"single": tfprotov5.SchemaNestedBlockNestingModeSingle,
-				"list":   tfprotov5.SchemaNestedBlockNestingModeList,
-				"set":    tfprotov5.SchemaNestedBlockNestingModeSet,
-			}[nested.Nesting],
+	for name, inner := range b.Blocks {
+		out.BlockTypes = append(out.BlockTypes, &tf.SchemaNestedBlock{
+			TypeName: name, Nesting: nesting[inner.Nesting], Block: inner.Block.message(),
+			MinItems: inner.MinItems, MaxItems: inner.MaxItems,
 		})
 	}
-	return out, nil
+	return out
 }
 
-func protos(in map[string]schema) (map[string]*tfprotov5.Schema, error) {
-	out := map[string]*tfprotov5.Schema{}
-	for name, s := range in {
-		b, err := s.Block.proto()
-		if err != nil {
-			return nil, err
-		}
-		out[name] = &tfprotov5.Schema{Block: b}
+func messages(schemas map[string]schema) map[string]*tf.Schema {
+	out := map[string]*tf.Schema{}
+	for name, s := range schemas {
+		out[name] = &tf.Schema{Block: s.Block.message()}
 	}
-	return out, nil
+	return out
 }
 
-// Terraform calls every method that is missing here only after ConfigureProvider, which fails.
-type standIn struct{ tfprotov5.ProviderServer }
+// Terraform prints the error if a provider panics.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
 
-func (standIn) GetProviderSchema(context.Context, *tfprotov5.GetProviderSchemaRequest) (*tfprotov5.GetProviderSchemaResponse, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(program), "schema.json"))
-	if err != nil {
-		return nil, err
-	}
-	var all struct {
+// The methods that are missing here are nil. Terraform calls them only after ConfigureProvider, and
+// ConfigureProvider always fails. With mock_provider, Terraform calls neither.
+type standIn struct{ tf.ProviderServer }
+
+func (standIn) GetProviderSchema(
+	context.Context, *tf.GetProviderSchemaRequest,
+) (*tf.GetProviderSchemaResponse, error) {
+	var schemas struct {
 		Provider    schema
 		Resources   map[string]schema `json:"resource_schemas"`
 		DataSources map[string]schema `json:"data_source_schemas"`
 	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, err
-	}
-	provider, err := all.Provider.Block.proto()
-	if err != nil {
-		return nil, err
-	}
-	resources, err := protos(all.Resources)
-	if err != nil {
-		return nil, err
-	}
-	dataSources, err := protos(all.DataSources)
-	return &tfprotov5.GetProviderSchemaResponse{
-		Provider:          &tfprotov5.Schema{Block: provider},
-		ResourceSchemas:   resources,
-		DataSourceSchemas: dataSources,
+	folder := filepath.Dir(must(os.Executable()))
+	err := json.Unmarshal(must(os.ReadFile(filepath.Join(folder, "schema.json"))), &schemas)
+	return &tf.GetProviderSchemaResponse{
+		Provider:          &tf.Schema{Block: schemas.Provider.Block.message()},
+		ResourceSchemas:   messages(schemas.Resources),
+		DataSourceSchemas: messages(schemas.DataSources),
 	}, err
 }
 
-// Terraform 1.12 and later asks for this together with the schema.
-func (standIn) GetResourceIdentitySchemas(context.Context, *tfprotov5.GetResourceIdentitySchemasRequest) (*tfprotov5.GetResourceIdentitySchemasResponse, error) {
-	return &tfprotov5.GetResourceIdentitySchemasResponse{}, nil
+// Terraform 1.12 and later call this together with GetProviderSchema.
+func (standIn) GetResourceIdentitySchemas(
+	context.Context, *tf.GetResourceIdentitySchemasRequest,
+) (*tf.GetResourceIdentitySchemasResponse, error) {
+	return &tf.GetResourceIdentitySchemasResponse{}, nil
 }
 
-func (standIn) PrepareProviderConfig(_ context.Context, request *tfprotov5.PrepareProviderConfigRequest) (*tfprotov5.PrepareProviderConfigResponse, error) {
-	return &tfprotov5.PrepareProviderConfigResponse{PreparedConfig: request.Config}, nil
+func (standIn) PrepareProviderConfig(
+	_ context.Context, request *tf.PrepareProviderConfigRequest,
+) (*tf.PrepareProviderConfigResponse, error) {
+	return &tf.PrepareProviderConfigResponse{PreparedConfig: request.Config}, nil
 }
 
-func (standIn) ValidateResourceTypeConfig(context.Context, *tfprotov5.ValidateResourceTypeConfigRequest) (*tfprotov5.ValidateResourceTypeConfigResponse, error) {
-	return &tfprotov5.ValidateResourceTypeConfigResponse{}, nil
+func (standIn) ValidateResourceTypeConfig(
+	context.Context, *tf.ValidateResourceTypeConfigRequest,
+) (*tf.ValidateResourceTypeConfigResponse, error) {
+	return &tf.ValidateResourceTypeConfigResponse{}, nil
 }
 
-func (standIn) ValidateDataSourceConfig(context.Context, *tfprotov5.ValidateDataSourceConfigRequest) (*tfprotov5.ValidateDataSourceConfigResponse, error) {
-	return &tfprotov5.ValidateDataSourceConfigResponse{}, nil
+func (standIn) ValidateDataSourceConfig(
+	context.Context, *tf.ValidateDataSourceConfigRequest,
+) (*tf.ValidateDataSourceConfigResponse, error) {
+	return &tf.ValidateDataSourceConfigResponse{}, nil
 }
 
-func (standIn) ConfigureProvider(context.Context, *tfprotov5.ConfigureProviderRequest) (*tfprotov5.ConfigureProviderResponse, error) {
-	return &tfprotov5.ConfigureProviderResponse{Diagnostics: []*tfprotov5.Diagnostic{{
-		Severity: tfprotov5.DiagnosticSeverityError,
-		Summary:  "This is a stand-in for the provider. It has the provider's schema, but none of its code",
+func (standIn) ConfigureProvider(
+	context.Context, *tf.ConfigureProviderRequest,
+) (*tf.ConfigureProviderResponse, error) {
+	return &tf.ConfigureProviderResponse{Diagnostics: []*tf.Diagnostic{{
+		Severity: tf.DiagnosticSeverityError,
+		Summary:  "This is a stand-in. It has the provider's schema, but none of its code",
 	}}}, nil
 }
 
-func (standIn) StopProvider(context.Context, *tfprotov5.StopProviderRequest) (*tfprotov5.StopProviderResponse, error) {
-	return &tfprotov5.StopProviderResponse{}, nil
+func (standIn) StopProvider(
+	context.Context, *tf.StopProviderRequest,
+) (*tf.StopProviderResponse, error) {
+	return &tf.StopProviderResponse{}, nil
 }
 
 func main() {
-	// Terraform does not read this name.
-	err := tf5server.Serve("stand-in", func() tfprotov5.ProviderServer { return standIn{} })
-	if err != nil {
-		log.Fatal(err)
+	// The name appears only in logs.
+	serve := func() tf.ProviderServer { return standIn{} }
+	if err := tf5server.Serve("registry.terraform.io/hashicorp/stand-in", serve); err != nil {
+		panic(err)
 	}
 }

@@ -1,5 +1,5 @@
 // Writes the schemas of Terraform's providers, for main.go. Reads them from npm packages of CDK for
-// Terraform (see package.json). These contain TypeScript that was generated from the schemas. Writes
+// Terraform (see package.json). They contain TypeScript that was generated from the schemas. Writes
 // only the types that infra/ uses, in the format of `terraform providers schema -json`.
 //
 // Usage: node schemas.mjs INFRA MIRROR PLATFORM. Writes each schema into the folder of MIRROR where
@@ -58,7 +58,7 @@ function block(text, inner) {
       const type = kind === "simple" ? scalars[of] : [kind, scalars[of]];
       schema.attributes[name] = { type, ...flags };
     } else if (of === "any") {
-      // A block that can contain itself, for example `statement` of a firewall. The package does not
+      // A block that can contain itself, such as `statement` of a firewall. The package does not
       // say what is in it. Terraform reports an error if infra/ uses it.
     } else if (flags.computed) {
       // A block cannot be computed, so this is an attribute whose values are objects.
