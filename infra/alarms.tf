@@ -70,12 +70,14 @@ locals {
     {
       for metric in var.lease_alarm ? ["RolloutLeaseAge"] : [] : metric => {
         metric     = metric
-        about      = "A rollout runs by itself, and nobody has looked at it for two minutes. Run `stickshift rollout run` again, or abort."
+        about      = "A rollout runs by itself and nobody looks at it, or no instance reports. Run `stickshift rollout run` again, or abort."
         namespace  = var.name
         dimensions = {}
         statistic  = "Maximum"
         above      = 120
         period     = 60
+        periods    = 3
+        missing    = "breaching"
       }
     },
   )
@@ -91,11 +93,11 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   dimensions          = each.value.dimensions
   statistic           = each.value.statistic
   period              = try(each.value.period, 300)
-  evaluation_periods  = 1
+  evaluation_periods  = try(each.value.periods, 1)
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.above
-  # Without traffic there is no data. This is not a fault.
-  treat_missing_data = "notBreaching"
+  # Without traffic there is no data, which is not a fault. Instances report a lease at all times.
+  treat_missing_data = try(each.value.missing, "notBreaching")
   alarm_actions      = [aws_sns_topic.alarms.arn]
   ok_actions         = [aws_sns_topic.alarms.arn]
 }

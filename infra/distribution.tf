@@ -101,8 +101,8 @@ resource "aws_cloudfront_distribution" "site" {
   web_acl_id      = one(aws_wafv2_web_acl.rate[*].arn)
   aliases         = var.domain == null ? [] : [var.domain.name]
 
-  # The function replaces this origin in each request. The domain name of this origin always
-  # resolves. When the function fails, requests go to this origin.
+  # The function replaces this origin in each request. When the function fails, requests go to this
+  # origin.
   origin {
     origin_id   = "stable"
     domain_name = local.origins[var.stable].domain
@@ -164,6 +164,9 @@ resource "aws_cloudfront_distribution" "site" {
     }
   }
 
+  # The function makes a log group that does not exist, and then Terraform could not make it.
+  depends_on = [aws_cloudwatch_log_group.edge]
+
   restrictions {
     geo_restriction {
       restriction_type = "none"
@@ -209,5 +212,11 @@ resource "aws_wafv2_web_acl" "rate" {
     cloudwatch_metrics_enabled = true
     metric_name                = var.name
     sampled_requests_enabled   = false
+  }
+
+  # AWS does not delete a firewall that the distribution still uses. With this, Terraform updates the
+  # distribution first.
+  lifecycle {
+    create_before_destroy = true
   }
 }

@@ -99,9 +99,8 @@ resource "aws_iam_role_policy" "edge" {
   })
 }
 
-# The function writes its log in the region where it runs, which can be any region. It makes a log group
-# that does not exist. So these must exist before it runs: a group that the function has made must be
-# imported first.
+# The function writes its log in the region where it runs, which can be any region. A log group that the
+# function has made already must be imported first: see docs/infra.md.
 resource "aws_cloudwatch_log_group" "edge" {
   # checkov:skip=CKV_AWS_158: CloudWatch's own key encrypts the logs
   # checkov:skip=CKV_AWS_338: the operator chooses how long logs are kept

@@ -36,7 +36,7 @@ locals {
               "--env STICKSHIFT_TLS_KEY=/etc/stickshift/tls/key.pem",
             ],
           ))
-          arguments = version.image == null ? "" : "sidecar --version-code ${code} --upstream http://127.0.0.1:${version.port}"
+          arguments = version.image == null ? "" : "sidecar --version-code=${code} --upstream http://127.0.0.1:${version.port}"
         }
       },
       {

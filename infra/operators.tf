@@ -16,7 +16,9 @@ locals {
         Resource = aws_dynamodb_table.tables["rollout"].arn
       },
       {
-        # Counting sessions needs these attributes only. What an app keeps in a session stays hidden.
+        # Counting sessions needs these attributes, and the key must be among them. So a viewer can read
+        # tokens, which are no sessions without a receipt key. What an app keeps in a session stays
+        # hidden.
         Sid      = "CountSessions"
         Effect   = "Allow"
         Action   = "dynamodb:Scan"

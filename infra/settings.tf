@@ -38,6 +38,7 @@ resource "aws_ssm_parameter" "environment" {
   name        = "${local.parameters}/versions/${each.key}/environment"
   description = "Variables of the app of version ${each.key}"
   type        = "SecureString"
+  tier        = "Intelligent-Tiering"
   # Parameter Store accepts no empty value, so the first line is a comment, which Docker skips.
   value = join("\n", concat(["# Version ${each.key}"], [for name, value in each.value.environment : "${name}=${value}"]))
 }

@@ -21,7 +21,8 @@ variable "versions" {
     decimals; a version with weight 0 is staged. Terraform uses the weights only once. After that, change
     the plan in the rollout table. `instance_type` is the type of the EC2 instance, of any generation
     since t3. `domain` is a name of your own for the version's origin: with it, CloudFront reaches the
-    origin by HTTPS, with the certificate in `certificate`.
+    origin by HTTPS, with the certificate in `certificate`. Give a domain to new versions only: the
+    origins of the versions in use are in the plan, and would no longer answer.
   EOT
   type = map(object({
     image_tag     = optional(string)
@@ -59,24 +60,35 @@ variable "versions" {
     error_message = "A version with `image` needs `port`, the port on which the app listens in its container. A version with `image_tag` has none."
   }
 
-  # The sidecar listens on 8000, and answers monitors on 9464.
+  # The sidecar listens on 8000 and answers monitors on 9464. Port 22 of an instance is taken, too.
   validation {
-    condition     = alltrue([for version in var.versions : version.port == null ? true : version.port == floor(version.port) && version.port >= 1 && version.port <= 65535 && !contains([8000, 9464], version.port)])
-    error_message = "A port must be a number from 1 to 65535, but not 8000 or 9464, on which the sidecar listens."
+    condition     = alltrue([for version in var.versions : version.port == null ? true : version.port == floor(version.port) && version.port >= 1 && version.port <= 65535 && !contains([22, 8000, 9464], version.port)])
+    error_message = "A port must be a number from 1 to 65535, but not 22, 8000 or 9464, which are in use on the instance."
   }
 
   validation {
-    condition     = alltrue([for version in var.versions : version.image == null ? true : can(regex("^[^\\s'\"$`\\\\]+$", version.image))])
+    condition     = alltrue([for version in var.versions : version.image == null ? true : can(regex("^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", version.image))])
     error_message = "An image must be the name of an image, for example 123456789012.dkr.ecr.us-east-1.amazonaws.com/shop:2.0."
   }
 
   validation {
     condition = alltrue(flatten([
       for version in var.versions : [
-        for name, value in version.environment : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name)) && !strcontains(value, "\n")
+        for name, value in version.environment : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name)) && can(regex("^[^\n\r]*$", value)) && !strcontains(value, "{{")
       ]
     ]))
-    error_message = "The names in `environment` must have characters of A-Z, a-z, 0-9 and _, and the values must have one line."
+    error_message = "The names in `environment` must have characters of A-Z, a-z, 0-9 and _. A value must have one line, and no {{, which Parameter Store refuses."
+  }
+
+  # User data and the output `push` put tags into commands.
+  validation {
+    condition     = alltrue([for version in var.versions : can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}$", coalesce(version.image_tag, version.sidecar_tag)))])
+    error_message = "A tag must have 1 to 101 characters of A-Z, a-z, 0-9, _, . and -, and must not start with . or -."
+  }
+
+  validation {
+    condition     = length(distinct([for version in var.versions : version.image_tag if version.image_tag != null])) == length([for version in var.versions : version if version.image_tag != null])
+    error_message = "Each version of the themed app needs an `image_tag` of its own."
   }
 
   validation {
@@ -222,7 +234,7 @@ variable "rate_limit" {
   default     = null
 
   validation {
-    condition     = var.rate_limit == null ? true : var.rate_limit >= 10 && var.rate_limit <= 2000000000
+    condition     = var.rate_limit == null ? true : var.rate_limit >= 10 && var.rate_limit <= 2000000000 && floor(var.rate_limit) == var.rate_limit
     error_message = "The limit must be 10 to 2,000,000,000 requests in five minutes."
   }
 }
@@ -234,7 +246,7 @@ variable "write_alarm" {
 }
 
 variable "lease_alarm" {
-  description = "Whether there is an alarm when a rollout that runs by itself (`stickshift rollout run`) has not been looked at for two minutes. The instances report this to CloudWatch every minute."
+  description = "Whether there is an alarm when nobody has looked at a rollout that runs by itself (`stickshift rollout run`) for some minutes. The instances report this to CloudWatch every minute."
   type        = bool
   default     = false
 }

@@ -46,7 +46,7 @@ check "limits" {
 check "https" {
   assert {
     condition     = alltrue([for version in var.versions : version.domain != null])
-    error_message = "CloudFront reaches these versions by plain HTTP: ${join(", ", [for code, version in var.versions : code if version.domain == null])}. The network between can read cookies and the origin secret. See docs/https-to-the-origin.md."
+    error_message = "CloudFront reaches these versions by plain HTTP: ${join(", ", [for code, version in var.versions : code if version.domain == null])}. The network between can read cookies and the origin secret. Give the next version a domain: see docs/https-to-the-origin.md."
   }
 }
 

@@ -282,6 +282,11 @@ impl<'a> Values<'a> {
     }
 
     fn tls(&self) -> Result<Option<TlsFiles>> {
+        for name in ["tls_certificate", "tls_key"] {
+            if self.get::<PathBuf>(name)?.is_some_and(|file| file.as_os_str().is_empty()) {
+                return Err(self.refuse(name, "it is empty; name a file or leave it out"));
+            }
+        }
         match (self.get::<PathBuf>("tls_certificate")?, self.get::<PathBuf>("tls_key")?) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
             (None, None) => Ok(None),

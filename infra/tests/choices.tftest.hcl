@@ -122,7 +122,7 @@ run "an_app_of_your_own" {
         "--publish 127.0.0.1:3000:3000 210987654321.dkr.ecr.eu-west-1.amazonaws.com/team/shop:2.0",
         "./parameter /stickshift/stickshift/versions/2/environment >>",
         "./pull 123456789012.dkr.ecr.us-east-1.amazonaws.com/stickshift:sidecar-7-arm64\n",
-        "stickshift:sidecar-7-arm64 sidecar --version-code 2 --upstream http://127.0.0.1:3000\n",
+        "stickshift:sidecar-7-arm64 sidecar --version-code=2 --upstream http://127.0.0.1:3000 &&",
         "systemctl enable --now --no-block app.service stickshift.service stickshift-certificate.timer\n",
       ] : strcontains(aws_instance.versions["2"].user_data, text)
     ])
@@ -192,7 +192,8 @@ run "what_is_optional" {
     condition = [
       aws_cloudwatch_metric_alarm.alarms["Writes"].threshold, aws_cloudwatch_metric_alarm.alarms["RolloutLeaseAge"].threshold,
       aws_cloudwatch_metric_alarm.alarms["RolloutLeaseAge"].period, aws_cloudwatch_metric_alarm.alarms["RolloutLeaseAge"].namespace,
-    ] == [3000, 120, 60, "stickshift"]
+      aws_cloudwatch_metric_alarm.alarms["RolloutLeaseAge"].treat_missing_data, aws_cloudwatch_metric_alarm.alarms["Writes"].treat_missing_data,
+    ] == [3000, 120, 60, "stickshift", "breaching", "notBreaching"]
     error_message = "There must be alarms for many writes and for an old lease."
   }
   assert {
@@ -318,7 +319,37 @@ run "an_image_that_is_a_command" {
   command = plan
 
   variables {
-    versions = { "1" = { image = "shop; reboot", port = 3000, weight = 100 } }
+    versions = { "1" = { image = "shop;reboot", port = 3000, weight = 100 } }
+  }
+
+  expect_failures = [var.versions]
+}
+
+run "an_image_that_is_an_option" {
+  command = plan
+
+  variables {
+    versions = { "1" = { image = "--privileged", port = 3000, weight = 100 } }
+  }
+
+  expect_failures = [var.versions]
+}
+
+run "a_tag_that_is_a_command" {
+  command = plan
+
+  variables {
+    versions = { "1" = { image_tag = "1;reboot", weight = 100 } }
+  }
+
+  expect_failures = [var.versions]
+}
+
+run "two_versions_with_one_tag" {
+  command = plan
+
+  variables {
+    versions = { "1" = { image_tag = "same", weight = 100 }, "2" = { image_tag = "same" } }
   }
 
   expect_failures = [var.versions]

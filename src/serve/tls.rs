@@ -25,7 +25,10 @@ const RELOAD: Duration = Duration::from_secs(5);
 
 /// How many seconds before its end a certificate is warned of: 14 days. Services that renew certificates do it
 /// earlier.
-const WARNING_SECONDS: i64 = 14 * 86_400;
+const WARNING_SECONDS: i64 = 14 * DAY;
+
+/// Seconds between two such warnings.
+const DAY: i64 = 86_400;
 
 /// Files that could not be used while the origin served.
 static NOT_RELOADED: MinuteLog = MinuteLog::new(
@@ -56,17 +59,22 @@ struct Read {
 /// Errors: a file cannot be read, is not PEM, or the two do not belong together.
 pub(super) fn server_config(files: TlsFiles, expires: Gauge) -> Result<ServerConfig> {
     let read = read(&files)?;
-    read.announce(&files);
+    announce(&files, read.expires);
     expires.set(read.expires);
     let certificate = Arc::new(Certificate { files, current: RwLock::new(Arc::new(read.certified)), expires });
     let follower = Arc::downgrade(&certificate);
     rt::spawn(async move {
+        let mut warned_at = now();
         loop {
             rt::time::sleep(RELOAD).await;
             let Some(certificate) = follower.upgrade() else { return };
             match certificate.reload() {
                 Ok(()) => NOT_RELOADED.note_success(),
                 Err(cause) => NOT_RELOADED.note(&format_args!("{cause:#}")),
+            }
+            if ends_soon(certificate.expires.get()) && now() - warned_at >= DAY {
+                announce(&certificate.files, certificate.expires.get());
+                warned_at = now();
             }
         }
     });
@@ -80,7 +88,7 @@ impl Certificate {
     fn reload(&self) -> Result<()> {
         let read = read(&self.files)?;
         if read.certified.cert != self.current().cert {
-            read.announce(&self.files);
+            announce(&self.files, read.expires);
             self.expires.set(read.expires);
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read.certified);
         }
@@ -92,19 +100,25 @@ impl Certificate {
     }
 }
 
-impl Read {
-    /// Logs that the certificate is in use from now on, and until when it counts.
-    fn announce(&self, files: &TlsFiles) {
-        let file = files.certificate.display();
-        let end = DateTime::from_timestamp(self.expires, 0).unwrap_or(DateTime::UNIX_EPOCH).format("%F %T UTC");
-        if self.expires.saturating_sub_unsigned(unix_now()) < WARNING_SECONDS {
-            warn!(
-                "the certificate in {file} ends at {end}: after that, CloudFront answers 502 until there is a new one"
-            );
-        } else {
-            info!("the certificate in {file} is in use until {end}");
-        }
+/// Logs until when the certificate in use is good.
+fn announce(files: &TlsFiles, expires: i64) {
+    let file = files.certificate.display();
+    let end = DateTime::from_timestamp(expires, 0).unwrap_or(DateTime::UNIX_EPOCH).format("%F %T UTC");
+    if expires <= now() {
+        warn!("the certificate in {file} ended at {end}: CloudFront answers 502 until there is a new one");
+    } else if ends_soon(expires) {
+        warn!("the certificate in {file} ends at {end}: after that, CloudFront answers 502 until there is a new one");
+    } else {
+        info!("the certificate in {file} is in use until {end}");
     }
+}
+
+fn ends_soon(expires: i64) -> bool {
+    expires - now() < WARNING_SECONDS
+}
+
+fn now() -> i64 {
+    unix_now().try_into().unwrap_or(i64::MAX)
 }
 
 impl ResolvesServerCert for Certificate {

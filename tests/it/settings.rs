@@ -88,6 +88,7 @@ fn bad_values_stop_the_start_and_are_named_with_their_place() {
             "/certificate.pem",
             "STICKSHIFT_TLS_CERTIFICATE in the environment: it needs TLS_KEY as well",
         ),
+        ("STICKSHIFT_TLS_KEY", "", "STICKSHIFT_TLS_KEY in the environment: it is empty"),
         ("STICKSHIFT_TLS_KEY", "/key.pem", "STICKSHIFT_TLS_KEY in the environment: it needs TLS_CERTIFICATE as well"),
         (
             "STICKSHIFT_ROLLOUT_TABLE",

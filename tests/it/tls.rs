@@ -1,7 +1,9 @@
 //! An origin that CloudFront reaches by HTTPS.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +19,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::support::{App, any_port, dynamodb, settings};
+use crate::support::{App, any_port, dynamodb, root, settings};
 
 /// The most that a new certificate may take until it is in use.
 const RELOADED: Duration = Duration::from_secs(20);
@@ -85,6 +87,41 @@ async fn files_that_cannot_be_used_stop_the_start_and_are_named() {
         let refusal = format!("{refusal:#}");
         assert!(refusal.contains(says), "{says} is not in {refusal}");
         assert!(!refusal.contains("PRIVATE KEY"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_certificate_that_ends_soon_or_has_ended_is_warned_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = SystemTime::now();
+    let day = Duration::from_secs(86_400);
+    for (end, level, says) in [
+        (now + 20 * day, "INFO", " is in use until "),
+        (now + 13 * day, "WARN", ": after that, CloudFront answers 502 until there is a new one"),
+        (now - day, "WARN", " ended at "),
+    ] {
+        let files = write(folder.path(), &certificate_until(end));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stickshift"));
+        command
+            .args(["serve", "--theme", "themes/version1.toml", "--listen", "127.0.0.1:0"])
+            .args(["--admin-listen", "127.0.0.1:0", "--embedded", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .env("STICKSHIFT_TLS_CERTIFICATE", &files.certificate)
+            .env("STICKSHIFT_TLS_KEY", &files.key);
+        let mut process = command.current_dir(root()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let lines = BufReader::new(process.stderr.take().expect("its log")).lines();
+        let mut log = String::new();
+        for line in lines.map_while(Result::ok) {
+            log.push_str(&line);
+            log.push('\n');
+            if line.contains("is served on https://") {
+                break;
+            }
+        }
+        process.kill().expect("it runs");
+        process.wait().expect("it ends");
+        let line = log.lines().find(|line| line.contains("certificate.pem")).unwrap_or_else(|| panic!("{log}"));
+        assert!(line.contains(level) && line.contains(says), "{line}");
     }
 }
 
