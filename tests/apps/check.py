@@ -27,6 +27,7 @@ from pathlib import Path
 
 import boto3
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from websockets.sync.client import connect
@@ -171,7 +172,8 @@ def talk(url, **options):
 def browser(running, folder):
     up = shops(running, folder)
     driver = running.enter_context(chromium(folder))
-    wait = WebDriverWait(driver, 20)
+    # An element that was found may be gone before it is read, while the browser goes to the next page.
+    wait = WebDriverWait(driver, 20, ignored_exceptions=[StaleElementReferenceException])
     driver.get(up.url + "/")
     home = driver.find_element(By.ID, "version").text
     other = {"1": "2", "2": "1"}[home]
