@@ -19,14 +19,16 @@ locals {
   platforms = { for type, architecture in local.architectures : type => architecture == "arm64" ? "arm64" : "amd64" }
 
   # The image of Stickshift that each version runs: its themed app, or the sidecar.
-  tags = {
-    for code, version in var.versions :
-    code => version.image == null ? version.image_tag : "${version.sidecar_tag}-${local.platforms[version.instance_type]}"
+  images = {
+    for code, version in var.versions : code => join(":", [
+      aws_ecr_repository.app.repository_url,
+      version.image == null ? version.image_tag : "${version.sidecar_tag}-${local.platforms[version.instance_type]}",
+    ])
   }
 
   # What each of these images is built from. Several versions may run the same sidecar.
   builds = {
-    for code, version in var.versions : local.tags[code] => join(" ", [
+    for code, version in var.versions : local.images[code] => join(" ", [
       "--platform linux/${local.platforms[version.instance_type]}",
       version.image == null ? "--build-arg VERSION=version${code}" : "--target sidecar",
     ])...

@@ -21,7 +21,7 @@ locals {
       {
         stickshift = {
           about    = "Version ${code}"
-          image    = "${aws_ecr_repository.app.repository_url}:${local.tags[code]}"
+          image    = local.images[code]
           settings = aws_ssm_parameter.settings.name
           secrets = {
             STICKSHIFT_KEYS          = aws_ssm_parameter.keys.name

@@ -27,9 +27,9 @@ output "push" {
   value = join("\n", concat(
     ["set -e", "aws ecr get-login-password --region ${local.region} | docker login --username AWS --password-stdin ${local.registry}"],
     flatten([
-      for tag, builds in local.builds : [
-        "docker build ${builds[0]} --build-arg REVISION=$(git rev-parse HEAD) --tag ${aws_ecr_repository.app.repository_url}:${tag} .",
-        "docker push ${aws_ecr_repository.app.repository_url}:${tag}",
+      for image, builds in local.builds : [
+        "docker build ${builds[0]} --build-arg REVISION=$(git rev-parse HEAD) --tag ${image} .",
+        "docker push ${image}",
       ]
     ]),
     [""],

@@ -282,12 +282,13 @@ impl<'a> Values<'a> {
     }
 
     fn tls(&self) -> Result<Option<TlsFiles>> {
-        for name in ["tls_certificate", "tls_key"] {
-            if self.get::<PathBuf>(name)?.is_some_and(|file| file.as_os_str().is_empty()) {
-                return Err(self.refuse(name, "it is empty; name a file or leave it out"));
+        let file = |name| match self.get::<PathBuf>(name)? {
+            Some(file) if file.as_os_str().is_empty() => {
+                Err(self.refuse(name, "it is empty; name a file or leave it out"))
             }
-        }
-        match (self.get::<PathBuf>("tls_certificate")?, self.get::<PathBuf>("tls_key")?) {
+            file => Ok(file),
+        };
+        match (file("tls_certificate")?, file("tls_key")?) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
             (None, None) => Ok(None),
             (Some(_), None) => Err(self.refuse("tls_certificate", "it needs TLS_KEY as well")),

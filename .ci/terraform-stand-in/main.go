@@ -135,7 +135,7 @@ func (standIn) StopProvider(
 func main() {
 	// The name appears only in logs.
 	serve := func() tf.ProviderServer { return standIn{} }
-	if err := tf5server.Serve("registry.terraform.io/hashicorp/stand-in", serve); err != nil {
+	if err := tf5server.Serve("stand-in", serve); err != nil {
 		panic(err)
 	}
 }

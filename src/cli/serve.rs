@@ -73,16 +73,16 @@ pub(super) async fn serve_at(place: Place, settings: Settings) -> Result<()> {
 async fn serve_with(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb) -> Result<()> {
     let stop = StopSignal::install()?;
     let version = settings.version;
+    let (address, admin_address) = (listeners.public.local_addr()?, listeners.admin.local_addr()?);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     // Behind a CDN and reachable from elsewhere.
-    let is_exposed = settings.shared.origin_secret.is_some() && !listeners.public.local_addr()?.ip().is_loopback();
+    let is_exposed = settings.shared.origin_secret.is_some() && !address.ip().is_loopback();
     if settings.tls.is_none() && is_exposed {
         warn!(
             "requests are accepted by plain HTTP: the network between CloudFront and this origin can read cookies and \
              the origin secret; to use HTTPS, set STICKSHIFT_TLS_CERTIFICATE and STICKSHIFT_TLS_KEY"
         );
     }
-    let (address, admin_address) = (listeners.public.local_addr()?, listeners.admin.local_addr()?);
     let origin = serve::start(listeners, settings, dynamodb)?;
     info!("monitors are answered on http://{admin_address}");
     info!("version {version} is served on {scheme}://{address}");

@@ -27,8 +27,12 @@ output "user_data" {
         settings        = "/site/settings"
         secrets         = { STICKSHIFT_KEYS = "/site/keys", STICKSHIFT_ORIGIN_SECRET = "/site/origin-secret" }
         has_certificate = true
-        options         = "--network host --read-only --volume /var/lib/stickshift/tls:/etc/stickshift/tls:ro --env STICKSHIFT_TLS_CERTIFICATE=/etc/stickshift/tls/certificate.pem --env STICKSHIFT_TLS_KEY=/etc/stickshift/tls/key.pem"
-        arguments       = "sidecar --version-code=2 --upstream http://127.0.0.1:3000"
+        options = join(" ", [
+          "--network host --read-only --volume /var/lib/stickshift/tls:/etc/stickshift/tls:ro",
+          "--env STICKSHIFT_TLS_CERTIFICATE=/etc/stickshift/tls/certificate.pem",
+          "--env STICKSHIFT_TLS_KEY=/etc/stickshift/tls/key.pem",
+        ])
+        arguments = "sidecar --version-code=2 --upstream http://127.0.0.1:3000"
       }
     }
   })
