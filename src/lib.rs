@@ -1,11 +1,13 @@
 //! Stickshift: sticky canary releases behind Amazon CloudFront.
 //!
+//! - [`booking`] is the activity of the themed app.
 //! - [`serve`] is an origin: it serves one version of the app.
 //! - [`forward`] sends a request on to another server.
 //! - [`local`] is everything that stands in for AWS on one machine.
 //! - [`store`] is DynamoDB: sessions, plans and pulses in their tables.
 //! - `status` is what an operator sees.
 
+pub mod booking;
 mod causes;
 pub mod clock;
 pub mod forward;

@@ -94,7 +94,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
     let table = shared.tables.sessions;
     let admin = health::start(listeners.admin, metrics.clone(), dynamodb.clone(), table.clone())?;
     let (open_path, viewer_connections) = match &app {
-        settings::App::Themed(_) => (Some(health::ALIVE_PATH), None),
+        settings::App::Themed { .. } => (Some(health::ALIVE_PATH), None),
         settings::App::Upstream(upstream) => (None, Some(upstream.viewer_connections)),
     };
     let heartbeat = Heartbeat::start(HeartbeatConfig {
@@ -109,9 +109,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
     let standing = heartbeat.standing();
     let entrance = web::Data::new(Entrance::new(metrics.clone(), shared.origin_secret, open_path));
     let served = match app {
-        settings::App::Themed(theme) => {
-            Served::Themed(ThemedApp::new(version, theme, shared.cookie.timing.session_seconds))
-        }
+        settings::App::Themed { theme, flow } => Served::Themed(ThemedApp::new(version, theme, flow, &shared.cookie)),
         settings::App::Upstream(upstream) => Served::Upstream(upstream),
     };
     let entrance_of_thread = entrance.clone();
@@ -125,9 +123,10 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
             .wrap(middleware::from_fn(entrance::enter));
         let in_session = web::scope("").wrap(middleware::from_fn(give_session));
         match &served {
-            Served::Themed(app) => {
-                server.service(health::alive_resource()).service(in_session.configure(|config| app.routes(config)))
-            }
+            Served::Themed(app) => server
+                .service(health::alive_resource())
+                .configure(|config| app.forms(config))
+                .service(in_session.configure(|config| app.routes(config))),
             Served::Upstream(upstream) => {
                 let open = OpenAnswers::new(metrics.open_connections.clone());
                 open.look_after(sessions, standing.clone());

@@ -17,6 +17,7 @@ use stickshift_contract::{
     TOUCH_INTERVAL, TRUST_WINDOW, TableNames, Timing, VersionCode,
 };
 
+use crate::booking::Flow;
 use crate::forward::Target;
 use crate::theme::Theme;
 pub use upstream::{AssetPaths, Upstream, UpstreamHost, upstream_settings};
@@ -46,8 +47,13 @@ pub struct TlsFiles {
 /// The app of a version.
 #[derive(Debug, Clone)]
 pub enum App {
-    /// Our own page, and how it looks.
-    Themed(Theme),
+    /// Our own pages.
+    Themed {
+        /// How they look.
+        theme: Theme,
+        /// In which steps they ask for a booking.
+        flow: Flow,
+    },
     /// Somebody else's app, for which this process is a sidecar.
     Upstream(Upstream),
 }
@@ -84,6 +90,11 @@ pub fn app_settings() -> Vec<Setting> {
         Setting::without_default(
             "font_family",
             "Font names separated by commas: letters, digits, spaces, `_` and `-`. Required.",
+        ),
+        Setting::optional(
+            "flow",
+            &Flow::ThreeSteps.as_str(),
+            "In which steps the pages ask for a booking: `three-steps`, or `two-steps`, which ask for wishes as well.",
         ),
         Setting::interval(&SESSION),
         Setting::interval(&SESSION_MAX),
@@ -130,7 +141,8 @@ impl Settings {
             &values.text("font_family")?,
         );
         let theme = theme.map_err(|cause| values.refuse(cause.setting, &cause))?;
-        Ok(Self { version, app: App::Themed(theme), shared: values.shared()?, tls: values.tls()? })
+        let flow = values.one_of("flow", Flow::EVERY.map(|flow| (flow.as_str(), flow)))?;
+        Ok(Self { version, app: App::Themed { theme, flow }, shared: values.shared()?, tls: values.tls()? })
     }
 
     /// Loads the settings of a sidecar from the environment.

@@ -1,5 +1,6 @@
 //! DynamoDB: AWS's or the embedded one. They differ only in endpoint and credentials.
 
+pub mod activity;
 pub mod lease;
 pub mod plans;
 pub mod pulses;

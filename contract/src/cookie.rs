@@ -79,7 +79,7 @@ impl SessionCookie {
     /// See [`SessionCookie::PREFIXED_NAME`].
     pub const PREFIXED_NAME_UNDER_PASS: &str = "__Host-sessiontoken-pass";
     /// How long a browser keeps the cookie. The age that counts is the receipt's `touched`.
-    const MAX_AGE_SECONDS: u64 = 86_400;
+    pub const MAX_AGE_SECONDS: u64 = 86_400;
 
     /// Cookies with these keys and the defaults of all other settings.
     pub fn new(keys: Option<Keys>) -> Self {
@@ -132,14 +132,12 @@ impl SessionCookie {
             Some(pass) => (keys.sign(&pass), pass.expires.saturating_sub(now)),
             None => (String::new(), 0),
         };
-        let names: &[(&str, &str)] = match (pass, is_https) {
-            (Some(_), true) => &[(PREFIXED_PASS_COOKIE, "; Secure")],
-            (None, true) => &[(PREFIXED_PASS_COOKIE, "; Secure"), (PASS_COOKIE, "")],
-            (_, false) => &[(PASS_COOKIE, "")],
+        let names: &[(&str, bool)] = match (pass, is_https) {
+            (Some(_), true) => &[(PREFIXED_PASS_COOKIE, true)],
+            (None, true) => &[(PREFIXED_PASS_COOKIE, true), (PASS_COOKIE, false)],
+            (_, false) => &[(PASS_COOKIE, false)],
         };
-        let cookie = |(name, secure): &(&str, &str)| {
-            format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}")
-        };
+        let cookie = |(name, is_secure): &(&str, bool)| set_cookie(name, &value, max_age, SameSite::Lax, *is_secure);
         names.iter().map(cookie).collect()
     }
 
@@ -190,15 +188,21 @@ impl SessionCookie {
             Some(keys) => (name, sign(keys)),
             None => (name, receipt.token.as_str().to_owned()),
         };
-        let (same_site, secure) = match (self.same_site, is_https) {
-            // Browsers drop a cookie that is for all sites and not secure.
-            (SameSite::Lax, true) => ("Lax", "; Secure"),
-            (SameSite::Lax | SameSite::None, false) => ("Lax", ""),
-            (SameSite::None, true) => ("None", "; Secure"),
-        };
-        let max_age = Self::MAX_AGE_SECONDS;
-        format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}; Max-Age={max_age}{secure}")
+        set_cookie(name, &value, Self::MAX_AGE_SECONDS, self.same_site, is_https)
     }
+}
+
+/// A `Set-Cookie` value ([RFC 6265, section 4.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1)) for the whole
+/// site and for no script. `max_age`: in seconds; 0 deletes the cookie. `is_secure`: whether browsers send it by HTTPS
+/// only.
+pub fn set_cookie(name: &str, value: &str, max_age: u64, same_site: SameSite, is_secure: bool) -> String {
+    let (same_site, secure) = match (same_site, is_secure) {
+        // Browsers drop a cookie that is for all sites and not secure.
+        (SameSite::Lax, true) => ("Lax", "; Secure"),
+        (SameSite::Lax | SameSite::None, false) => ("Lax", ""),
+        (SameSite::None, true) => ("None", "; Secure"),
+    };
+    format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}; Max-Age={max_age}{secure}")
 }
 
 impl BareTokens {

@@ -28,7 +28,7 @@ mod version;
 mod weight;
 
 pub use bot::is_bot;
-pub use cookie::{BareTokens, Claim, OUR_COOKIES, SameSite, SessionCookie, cookie_values};
+pub use cookie::{BareTokens, Claim, OUR_COOKIES, SameSite, SessionCookie, cookie_values, set_cookie};
 pub use format::known as known_format;
 pub use headers::{
     EDGE_HEADER, FORMATS, FROM_HEADER, HEADER_PREFIX, ORIGIN_VERIFY_HEADER, PASS_HEADER, REVISION_HEADER, ROUTE_HEADER,

@@ -98,6 +98,9 @@ pub struct Draws {
     /// Sessions that saw a 5xx after their first answer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed: u64,
+    /// Sessions that finished their activity.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub finished: u64,
     /// How long the first answers took, those among them that the viewer gave up.
     #[serde(default, skip_serializing_if = "Histogram::is_empty")]
     pub first_answers: Histogram,

@@ -111,6 +111,11 @@ impl Keys {
         Ok(Self { keyed, passes })
     }
 
+    /// A key for another purpose from each of the keys, the signing key's first. `label` names the purpose.
+    pub fn derive(&self, label: &str) -> impl Iterator<Item = [u8; 32]> {
+        self.keyed.iter().map(move |key| key.clone().chain_update(label).finalize().into_bytes().into())
+    }
+
     /// The keys of passes.
     pub fn passes(&self) -> &PassKeys {
         &self.passes

@@ -25,6 +25,8 @@ pub struct VersionReport {
     pub renewed: u64,
     /// Drawn sessions that saw their first 5xx.
     pub failed: u64,
+    /// Drawn sessions that finished their activity.
+    pub finished: u64,
     /// Requests.
     pub requests: u64,
     /// Requests a second, at living instances.
@@ -99,6 +101,7 @@ impl VersionReport {
         add(&mut self.first_failed, since(|pulse| pulse.sum_of(|draws| draws.first_failed)));
         add(&mut self.renewed, since(|pulse| pulse.sum_of(|draws| draws.renewed)));
         add(&mut self.failed, since(|pulse| pulse.sum_of(|draws| draws.failed)));
+        add(&mut self.finished, since(|pulse| pulse.sum_of(|draws| draws.finished)));
         let drawn = |pulse: &Pulse| pulse.revisions.get(&revision).map_or(0, |draws| draws.drawn);
         add(&mut self.drawn, drawn(pulse).saturating_sub(drawn(before)));
         if is_alive {

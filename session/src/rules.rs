@@ -32,6 +32,9 @@ pub struct Visit {
     pub revision: Option<u64>,
     /// The version that a moved session left: the edge sends it on `moved`.
     pub from: Option<VersionCode>,
+    /// Whether the app has a step of its activity to write. Then a session on this version is written even if its
+    /// receipt is young.
+    pub is_step: bool,
 }
 
 /// The next thing to do for a request.
@@ -210,7 +213,7 @@ impl Rules {
             Some(Route::Moved) => Some(Guard::Move),
             // The edge has seen an item that is newer than the receipt and names this version.
             Some(Route::Record) if !is_ours => None,
-            _ if is_ours && self.timing.is_due(&receipt, now) => Some(Guard::Reclaim),
+            _ if is_ours && (visit.is_step || self.timing.is_due(&receipt, now)) => Some(Guard::Reclaim),
             _ if is_ours => return Step::Done(Session::Here { receipt, is_new: false }),
             _ => return Step::Done(Session::Elsewhere { token: receipt.token, version: receipt.version }),
         };

@@ -135,7 +135,7 @@ fn overview(machine: &Machine, data_dir: &Path) -> String {
         let Some(planned) = machine.cloudfront.plan.versions().get(&version) else { continue };
         let about = format!("version {version}, {}", in_words(&machine.cloudfront.plan, version, planned));
         let (name, about) = match &settings.app {
-            App::Themed(theme) => (theme.name.as_str(), about),
+            App::Themed { theme, .. } => (theme.name.as_str(), about),
             App::Upstream(upstream) => ("Sidecar", format!("{about}; the app is at {}", upstream.target)),
         };
         row(name, format!("http://{address}"), about);

@@ -41,10 +41,10 @@ pub(super) async fn not_found() -> HttpResponse {
 }
 
 /// The answer for a method that a path does not take.
-pub(super) async fn method_not_allowed() -> HttpResponse {
+pub(super) async fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     plain(StatusCode::METHOD_NOT_ALLOWED)
-        .insert_header((ALLOW, "GET, HEAD"))
-        .body("405: this page takes GET and HEAD\n")
+        .insert_header((ALLOW, allowed))
+        .body(format!("405: this page takes {allowed}\n"))
 }
 
 /// The error page, as in the article. It tells the viewer nothing about the cause.

@@ -53,7 +53,7 @@ pub(super) fn alive_resource() -> actix_web::Resource {
 
 /// A resource without any other method than GET and HEAD.
 fn read_only(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(method_not_allowed))
+    web::resource(path).default_service(web::to(|| method_not_allowed("GET, HEAD")))
 }
 
 async fn refuse_web_pages(

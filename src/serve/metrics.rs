@@ -35,6 +35,8 @@ pub(super) struct Metrics {
     pub foreign_views: Counter,
     /// Sessions that saw their first 5xx.
     pub sessions_failed: Counter,
+    /// Sessions that finished their activity.
+    pub sessions_finished: Counter,
     /// Requests that the edge meant for another version.
     pub misdirected: Counter,
     /// Answers of a sidecar that are still being sent, WebSockets among them.
@@ -94,6 +96,7 @@ impl Metrics {
             writes_failed: counter("session_writes_failed", "Writes that failed"),
             foreign_views: counter("foreign_views", "Views of sessions that are on another version"),
             sessions_failed: counter("sessions_failed", "Sessions that saw their first answer with a 5xx status"),
+            sessions_finished: counter("sessions_finished", "Sessions that finished their activity"),
             misdirected: counter("misdirected", "Requests that the edge meant for another version"),
             open_connections,
             lease_age,

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
-use log::{Level, warn};
+use log::Level;
 use stickshift_contract::{
-    BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, VersionCode, is_bot,
+    BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode, is_bot,
 };
-use stickshift_session::{Pending, Rules, Session, Step, Visit, Written};
+use stickshift_session::{Change, Pending, Rules, Session, Step, Visit, Written};
 
 use super::answers::error_page;
 use super::edge_headers::{EdgeHeaders, is_https, route, text};
@@ -23,7 +25,8 @@ use super::metrics::Metrics;
 use super::tally::FirstRequest;
 use crate::clock::unix_now;
 use crate::minute_log::MinuteLog;
-use crate::store::sessions::{SessionStore, SessionStoreError};
+use crate::store::activity::{Activity, ActivityStep};
+use crate::store::sessions::{SessionStore, SessionStoreError, SessionWritten};
 
 /// What the requests of one thread share.
 #[derive(Debug)]
@@ -42,13 +45,27 @@ pub(super) struct SessionLayer {
 pub(super) struct SessionLogs {
     outage: MinuteLog,
     misdirected: MinuteLog,
+    activity: MinuteLog,
+    failures: MinuteLog,
 }
 
 /// The session could not be written, and without keys no receipt can stand in for it. The viewer gets the
 /// error page, the log gets the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write the session: {0}")]
-struct Unwritten(SessionStoreError);
+pub(super) struct Unwritten(SessionStoreError);
+
+/// What became of a step of the app's activity.
+pub(super) enum Taken {
+    /// It is in the session's item.
+    Written,
+    /// The activity is no longer as the form has shown it. This is what the item holds.
+    Overtaken(Activity),
+    /// The table did not answer. The step may be in the item all the same.
+    Unwritten,
+    /// The request has no session on this version that it could be written to.
+    NoSession,
+}
 
 /// The middleware.
 pub(super) async fn give_session(
@@ -91,17 +108,12 @@ pub(super) async fn give_session(
         first_request.answered(has_failed);
     }
     if let Some(receipt) = issued {
-        let cookie = layer.cookie_for(route(response.request()));
-        let cookie = cookie.write(&receipt, is_https(response.request()));
-        let cookie = HeaderValue::from_str(&cookie).expect("a session cookie is ASCII");
-        let headers = response.headers_mut();
-        headers.append(SET_COOKIE, cookie);
-        // CloudFront must neither cache the cookie nor answer two waiting viewers with one response.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        let (request, answer) = (response.request().clone(), response.response_mut());
+        layer.set_cookie(&request, answer.headers_mut(), &receipt);
     }
     // Only what may renew a session can fail it.
-    if let (true, Session::Here { receipt, .. }) = (has_failed && kind != Kind::Rest, session) {
-        layer.note_failure(receipt);
+    if has_failed && kind != Kind::Rest {
+        layer.note_failure(session);
     }
     Ok(response.map_into_left_body())
 }
@@ -117,6 +129,8 @@ fn issued_receipt(session: Session) -> Option<Receipt> {
 impl Default for SessionLogs {
     fn default() -> Self {
         Self {
+            activity: MinuteLog::new(Level::Warn, "the activities of sessions could not be used", None),
+            failures: MinuteLog::new(Level::Warn, "the first failures of sessions could not be recorded", None),
             outage: MinuteLog::new(Level::Warn, "sessions could not be written", Some("sessions can be written again")),
             misdirected: MinuteLog::new(
                 Level::Error,
@@ -144,32 +158,99 @@ impl SessionLayer {
         if route == Some(Route::Pass) { &self.cookie_under_pass } else { &self.cookie }
     }
 
+    fn set_cookie(&self, request: &HttpRequest, headers: &mut HeaderMap, receipt: &Receipt) {
+        let cookie = self.cookie_for(route(request)).write(receipt, is_https(request));
+        let cookie = HeaderValue::from_str(&cookie).expect("a session cookie is ASCII");
+        headers.append(SET_COOKIE, cookie);
+        // CloudFront must neither cache the cookie nor answer two waiting viewers with one response.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+
+    /// The tokens that the viewer's cookies claim, of whichever age, with a pass and without.
+    pub(super) fn claimed_tokens(&self, request: &HttpRequest) -> Vec<Token> {
+        let (now, is_https) = (unix_now(), is_https(request));
+        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
+        let claims = [&self.cookie, &self.cookie_under_pass].map(|cookie| cookie.read(cookies.clone(), now, is_https));
+        let tokens = claims.into_iter().flat_map(|claim| match claim {
+            Claim::Receipt(receipt) => vec![receipt.token],
+            Claim::Bare(tokens) => tokens.iter().collect(),
+            Claim::Nothing => Vec::new(),
+        });
+        tokens.collect()
+    }
+
+    /// The activity could not be read or deleted.
+    pub(super) fn note_activity_failure(&self, cause: &SessionStoreError) {
+        self.logs.activity.note(cause);
+    }
+
+    /// Where the app's activity is read.
+    pub(super) fn store(&self) -> &SessionStore {
+        &self.store
+    }
+
     /// The session of a request, before the app answers, and what the request may do to it.
     async fn enter(&self, request: &HttpRequest) -> Result<(Session, Kind), Unwritten> {
+        let (session, kind, _) = self.enter_with(request, None).await;
+        Ok((session?, kind))
+    }
+
+    /// Gives a posted step of the activity its session, in the place of the middleware, and writes the step together
+    /// with the renewal of that session. `None`: what was posted is no step, so the session is only renewed if it is
+    /// time.
+    pub(super) async fn take_step(
+        &self,
+        request: &HttpRequest,
+        step: Option<&ActivityStep>,
+    ) -> (Result<Session, Unwritten>, Taken) {
+        let (session, _, taken) = self.enter_with(request, step).await;
+        (session, taken)
+    }
+
+    /// What the middleware does to an answer, for a step.
+    pub(super) fn end_step(&self, request: &HttpRequest, session: Session, response: &mut HttpResponse) {
+        if let Some(receipt) = issued_receipt(session) {
+            self.set_cookie(request, response.headers_mut(), &receipt);
+        }
+        if response.status().is_server_error() {
+            self.note_failure(session);
+        }
+    }
+
+    async fn enter_with(
+        &self,
+        request: &HttpRequest,
+        activity_step: Option<&ActivityStep>,
+    ) -> (Result<Session, Unwritten>, Kind, Taken) {
         let now = unix_now();
-        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
         let EdgeHeaders { route, version: chosen, revision, from, formats } = EdgeHeaders::read(request);
         let kind = match route {
             Some(Route::Asset | Route::Stray) => Kind::Rest,
+            // A form of ours was filled in by somebody, whatever the browser calls itself.
+            _ if activity_step.is_some() => Kind::Visit,
             _ => kind(request, self.cookie.same_site),
         };
+        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
         let claim = self.cookie_for(route).read(cookies, now, is_https(request));
-        let visit = Visit { claim, kind, route, chosen, revision, from };
+        let visit = Visit { claim, kind, route, chosen, revision, from, is_step: activity_step.is_some() };
         let step = self.rules.enter(&visit, now, &mut rand::rng());
         // An edge in use is seen here at least once in each touch interval of a session.
         if let (Some(formats), Some(_), Step::Write(_) | Step::Done(Session::New(_))) = (formats, route, &step) {
             self.metrics.tally.note_edge(formats, now);
         }
-        let session = match step {
+        let (session, taken) = match step {
             Step::Done(session) => {
                 if kind != Kind::Rest && matches!(session, Session::Here { .. }) {
                     self.metrics.writes_saved.inc();
                 }
-                session
+                (session, Taken::NoSession)
             }
             // Boxed, because a call to DynamoDB is a future of many kilobytes. A request without a write
             // need not move it about.
-            Step::Write(pending) => Box::pin(self.write(*pending)).await?,
+            Step::Write(pending) => match Box::pin(self.write_with(*pending, activity_step)).await {
+                (Ok(session), taken) => (session, taken),
+                (Err(cause), taken) => return (Err(cause), kind, taken),
+            },
         };
         match session {
             Session::Elsewhere { .. } => {
@@ -182,7 +263,7 @@ impl SessionLayer {
             }
             _ => self.logs.misdirected.note_success(),
         }
-        Ok((session, kind))
+        (Ok(session), kind, taken)
     }
 
     /// Writes a new session.
@@ -201,7 +282,8 @@ impl SessionLayer {
             Some(token) if !self.rules.has_keys => Claim::Bare(token),
             _ => Claim::Receipt(receipt),
         };
-        let visit = Visit { claim, kind: Kind::Visit, route: None, chosen: None, revision: None, from: None };
+        let visit =
+            Visit { claim, kind: Kind::Visit, route: None, chosen: None, revision: None, from: None, is_step: false };
         let session = match self.rules.enter(&visit, unix_now(), &mut rand::rng()) {
             Step::Done(session) => session,
             Step::Write(pending) => self.write(*pending).await.ok()?,
@@ -218,12 +300,41 @@ impl SessionLayer {
     }
 
     /// Does a write and whatever follows from it.
-    async fn write(&self, mut pending: Pending) -> Result<Session, Unwritten> {
+    async fn write(&self, pending: Pending) -> Result<Session, Unwritten> {
+        self.write_with(pending, None).await.0
+    }
+
+    /// The same with a step of the activity. It goes with the first write that leaves the session on this version.
+    async fn write_with(
+        &self,
+        mut pending: Pending,
+        activity_step: Option<&ActivityStep>,
+    ) -> (Result<Session, Unwritten>, Taken) {
+        let mut taken = Taken::NoSession;
         loop {
-            let (written, failure) = match self.store.write(&pending.write).await {
-                Ok(written) => (written, None),
+            let step = activity_step.filter(|_| matches!(taken, Taken::NoSession));
+            let carries_step = step.is_some() && matches!(pending.write.change, Change::Renew | Change::Place);
+            let (written, failure) = match self.store.write(&pending.write, step).await {
+                Ok(SessionWritten::Session(written)) => (written, None),
+                Ok(SessionWritten::FirstFinish(written)) => {
+                    self.metrics.sessions_finished.inc();
+                    if let Written::Done { placed, .. } = written {
+                        self.metrics.tally.note_finished_session(placed);
+                    }
+                    (written, None)
+                }
+                Ok(SessionWritten::Overtaken(activity)) => {
+                    // The session's own write is still to be done.
+                    taken = Taken::Overtaken(activity);
+                    continue;
+                }
                 Err(cause) => (Written::Failed, Some(cause)),
             };
+            match written {
+                Written::Done { .. } if carries_step => taken = Taken::Written,
+                Written::Failed if carries_step => taken = Taken::Unwritten,
+                _ => {}
+            }
             if matches!(written, Written::Done { .. }) {
                 self.logs.outage.note_success();
                 self.metrics.writes_made.inc();
@@ -235,21 +346,21 @@ impl SessionLayer {
             if let Some(cause) = failure {
                 self.metrics.note_failed_write();
                 if step == Step::Done(Session::Unwritten) {
-                    return Err(Unwritten(cause));
+                    return (Err(Unwritten(cause)), taken);
                 }
                 self.logs.outage.note(&cause);
             }
             match step {
-                Step::Done(session) => return Ok(session),
+                Step::Done(session) => return (Ok(session), taken),
                 Step::Write(next) => pending = *next,
             }
         }
     }
 
     /// Records that a session has seen a 5xx, in the background: no viewer waits for it.
-    fn note_failure(&self, receipt: Receipt) {
-        let Receipt { token, placed, .. } = receipt;
-        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+    fn note_failure(&self, session: Session) {
+        let Session::Here { receipt: Receipt { token, placed, .. }, .. } = session else { return };
+        let (store, metrics, logs) = (self.store.clone(), self.metrics.clone(), self.logs.clone());
         actix_web::rt::spawn(async move {
             match store.note_failure(token, unix_now()).await {
                 Ok(true) => {
@@ -257,7 +368,7 @@ impl SessionLayer {
                     metrics.tally.note_failed_session(placed);
                 }
                 Ok(false) => {}
-                Err(cause) => warn!("could not record that session {} has failed: {cause}", token.short()),
+                Err(cause) => logs.failures.note(&cause),
             }
         });
     }
@@ -292,7 +403,7 @@ mod tests {
     use actix_web::http::StatusCode;
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, middleware};
-    use stickshift_contract::{Keys, Placed, SessionItem, TableNames, Token};
+    use stickshift_contract::{Keys, Placed, SessionItem, TableNames};
 
     use super::*;
     use crate::local::machine::EmbeddedDynamoDb;

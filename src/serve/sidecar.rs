@@ -169,7 +169,7 @@ async fn answer(request: HttpRequest, payload: web::Payload, sidecar: web::Data<
     let Some(uri) = sidecar.path(&request) else { return not_found().await };
     let is_asset = request.path().starts_with(ASSET_PREFIX);
     if is_asset && !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return method_not_allowed().await;
+        return method_not_allowed("GET, HEAD").await;
     }
     let session = request.extensions().get::<Session>().copied();
     let renews = request.extensions().get::<Kind>().is_some_and(|kind| *kind != Kind::Rest);

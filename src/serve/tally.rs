@@ -66,6 +66,11 @@ impl Tally {
         self.of_drawn(placed, |draws| draws.failed += 1);
     }
 
+    /// A session finished its activity.
+    pub(super) fn note_finished_session(&self, placed: Placed) {
+        self.of_drawn(placed, |draws| draws.finished += 1);
+    }
+
     fn of_drawn(&self, placed: Placed, count: impl FnOnce(&mut Draws)) {
         if let Some(revision) = drawn_under(placed) {
             self.of_revision(revision, count);

@@ -15,6 +15,7 @@ use stickshift_contract::{
 };
 use stickshift_session::{Change, Claimed, Stored, Write, Written};
 
+use super::activity::{Activity, ActivityStep, attribute};
 use crate::causes::causes;
 
 /// The table of sessions.
@@ -50,6 +51,17 @@ pub struct LiveSessions {
     pub read_units: f64,
 }
 
+/// How a write of a session ended, and the step of the activity that went with it.
+pub enum SessionWritten {
+    /// What the session rules need to know. If a step went with the write, both were done or neither.
+    Session(Written),
+    /// Both were done, and with them the session has finished its activity for the first time.
+    FirstFinish(Written),
+    /// The session's own write could be done, but the activity is no longer as the step expects it. This is what the
+    /// item holds. Nothing was written.
+    Overtaken(Activity),
+}
+
 /// What all parts of a count share.
 #[derive(Debug, Default)]
 struct Seen {
@@ -70,14 +82,16 @@ impl SessionStore {
         Self { client, table }
     }
 
-    /// Does a write of the session rules, if its guard admits it.
+    /// Does a write of the session rules, if its guard admits it. A step of the activity goes with a write that leaves
+    /// the session on this version.
     ///
     /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses. The write may have
     /// happened all the same.
-    pub async fn write(&self, write: &Write) -> Result<Written, SessionStoreError> {
+    pub async fn write(&self, write: &Write, step: Option<&ActivityStep>) -> Result<SessionWritten, SessionStoreError> {
         match write.change {
-            Change::Put => self.put(write).await,
-            Change::Renew | Change::Place | Change::Extend => self.update(write).await,
+            Change::Put => self.put(write).await.map(SessionWritten::Session),
+            Change::Extend => self.update(write, None).await,
+            Change::Renew | Change::Place => self.update(write, step).await,
         }
     }
 
@@ -97,15 +111,22 @@ impl SessionStore {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match call.send().await {
             Ok(_) => Ok(Written::Done { started: receipt.started, placed: receipt.placed, last_visit: None }),
-            Err(cause) => refusal(cause),
+            Err(cause) => Ok(Written::Refused(refusal(cause)?.0)),
         }
     }
 
     /// Updates an item. Attributes of the app's own keep their values.
-    async fn update(&self, write: &Write) -> Result<Written, SessionStoreError> {
+    async fn update(&self, write: &Write, step: Option<&ActivityStep>) -> Result<SessionWritten, SessionStoreError> {
         let Write { claimed: Claimed { receipt, .. }, guard, change, .. } = write;
-        let (update, condition) = (change.update_expression(), guard.expression());
+        let (mut update, mut condition) = (change.update_expression().to_owned(), guard.expression().to_owned());
         let expressions = format!("{update} {condition}");
+        let (mut names, mut values) = (names(&expressions), values(&expressions, write).unwrap_or_default());
+        if let Some(step) = step {
+            update.push_str(&step.update());
+            condition = format!("({condition}) AND {}", step.condition());
+            names.extend(step.names());
+            values.extend(step.values());
+        }
         let call = self
             .client
             .update_item()
@@ -113,8 +134,8 @@ impl SessionStore {
             .key(SESSIONS_SCHEMA.hash_key, AttributeValue::S(receipt.token.as_str().to_owned()))
             .update_expression(update)
             .condition_expression(condition)
-            .set_expression_attribute_names(Some(names(&expressions)))
-            .set_expression_attribute_values(values(&expressions, write))
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
             .return_values(ReturnValue::UpdatedOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match call.send().await {
@@ -130,9 +151,68 @@ impl SessionStore {
                     },
                 };
                 let started = read_number(&before, "started").unwrap_or(started);
-                Ok(Written::Done { started, placed, last_visit: read_number(&before, "touched") })
+                let written = Written::Done { started, placed, last_visit: read_number(&before, "touched") };
+                let finishes = step.is_some_and(|step| step.finishes);
+                Ok(match finishes && !before.contains_key(attribute::FINISHED) {
+                    true => SessionWritten::FirstFinish(written),
+                    false => SessionWritten::Session(written),
+                })
             }
-            Err(cause) => refusal(cause),
+            Err(cause) => {
+                let (stored, activity) = refusal(cause)?;
+                let item = match &stored {
+                    Stored::Item(item) => Some(item),
+                    Stored::Absent | Stored::Unreadable => None,
+                };
+                let is_overtaken = step.is_some() && guard.admits(item, &write.claimed);
+                Ok(match is_overtaken && stored != Stored::Unreadable {
+                    true => SessionWritten::Overtaken(activity),
+                    false => SessionWritten::Session(Written::Refused(stored)),
+                })
+            }
+        }
+    }
+
+    /// Reads what a session's item holds of the activity.
+    ///
+    /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses.
+    pub async fn read_activity(&self, token: Token) -> Result<Activity, SessionStoreError> {
+        let call = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(SESSIONS_SCHEMA.hash_key, AttributeValue::S(token.as_str().to_owned()))
+            .projection_expression("#activity, #activity_step")
+            .expression_attribute_names("#activity", attribute::ACTIVITY)
+            .expression_attribute_names("#activity_step", attribute::STEP)
+            .consistent_read(true);
+        let item = call.send().await.map_err(SessionStoreError::new)?.item;
+        Ok(Activity::take_from(&mut item.unwrap_or_default()))
+    }
+
+    /// Deletes the activity of a session, live or over, if it is of the browser with that mark. Its counter goes on, so
+    /// that no form that is still open brings it back.
+    ///
+    /// Errors: [`SessionStoreError`] if DynamoDB does not answer in time or refuses.
+    pub async fn forget_activity(&self, token: Token, owner: &str) -> Result<(), SessionStoreError> {
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(SESSIONS_SCHEMA.hash_key, AttributeValue::S(token.as_str().to_owned()))
+            .update_expression("SET #activity = :nothing ADD #activity_step :one")
+            .condition_expression("#activity.#owner = :owner")
+            .expression_attribute_names("#activity", attribute::ACTIVITY)
+            .expression_attribute_names("#activity_step", attribute::STEP)
+            .expression_attribute_names("#owner", attribute::OWNER)
+            .expression_attribute_values(":nothing", AttributeValue::M(HashMap::new()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()));
+        match call.send().await {
+            Ok(_) => Ok(()),
+            // There is nothing of this browser.
+            Err(SdkError::ServiceError(cause)) if cause.err().is_conditional_check_failed_exception() => Ok(()),
+            Err(cause) => Err(SessionStoreError::new(cause)),
         }
     }
 
@@ -293,19 +373,17 @@ fn values(expressions: &str, write: &Write) -> Option<Item> {
     (!values.is_empty()).then_some(values)
 }
 
-/// What a failed write means: the guard refused it, or the table gave no usable answer.
-fn refusal<E>(cause: SdkError<E>) -> Result<Written, SessionStoreError>
+/// What a failed write means: the guard refused what is stored, or the table gave no usable answer.
+fn refusal<E>(cause: SdkError<E>) -> Result<(Stored, Activity), SessionStoreError>
 where
     E: Error + Send + Sync + 'static,
     aws_sdk_dynamodb::Error: From<SdkError<E>>,
 {
     match aws_sdk_dynamodb::Error::from(cause) {
         aws_sdk_dynamodb::Error::ConditionalCheckFailedException(refusal) => {
-            Ok(Written::Refused(match refusal.item.map(serde_dynamo::from_item) {
-                None => Stored::Absent,
-                Some(Ok(item)) => Stored::Item(item),
-                Some(Err(_)) => Stored::Unreadable,
-            }))
+            let Some(mut item) = refusal.item else { return Ok((Stored::Absent, Activity::default())) };
+            let activity = Activity::take_from(&mut item);
+            Ok((serde_dynamo::from_item(item).map_or(Stored::Unreadable, Stored::Item), activity))
         }
         cause => Err(SessionStoreError::new(cause)),
     }

@@ -2,6 +2,7 @@
 //! tests can run at once.
 
 mod attacks;
+mod booking;
 mod bundle;
 mod cli;
 mod docs;

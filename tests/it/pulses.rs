@@ -101,7 +101,7 @@ async fn an_instance_reports_what_it_has_counted() {
     let of_41 = pulse.revisions[&41].clone();
     assert_eq!(
         Draws { first_answers: Histogram::default(), ..of_41.clone() },
-        Draws { drawn: 2, first_failed: 1, renewed: 1, failed: 1, first_answers: Histogram::default() }
+        Draws { drawn: 2, first_failed: 1, renewed: 1, failed: 1, finished: 0, first_answers: Histogram::default() }
     );
     assert_eq!(of_41.first_answers.count(), 2);
     let of_42 = pulse.revisions[&42].clone();

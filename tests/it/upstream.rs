@@ -23,7 +23,7 @@ pub(crate) fn sidecar(version: &str, url: &str) -> Settings {
 pub(crate) fn upstream(settings: &mut Settings) -> &mut settings::Upstream {
     match &mut settings.app {
         settings::App::Upstream(upstream) => upstream,
-        settings::App::Themed(_) => unreachable!("it is a sidecar"),
+        settings::App::Themed { .. } => unreachable!("it is a sidecar"),
     }
 }
 

@@ -70,6 +70,9 @@ fn the_sample_of_format_1_is_read_and_written() {
     let mut expected: serde_json::Value = serde_json::from_str(FORMAT_1).expect("JSON");
     expected.as_object_mut().expect("an object").remove("some_later_field");
     assert_eq!(serde_json::to_value(&pulse).expect("JSON"), expected);
+    let finished = FORMAT_1.replace("\"failed\": 2", "\"failed\": 2, \"finished\": 3");
+    let pulse: Pulse = serde_json::from_str(&finished).expect("a pulse");
+    assert_eq!(serde_json::to_value(&pulse).expect("JSON")["revisions"]["41"]["finished"], 3, "added later");
     let later = FORMAT_1.replace("\"format\": 1", "\"format\": 2");
     let refused = serde_json::from_str::<Pulse>(&later).expect_err("a later format").to_string();
     assert!(refused.starts_with("the pulse has format 2: this release reads format 1"), "{refused}");

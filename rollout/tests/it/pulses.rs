@@ -181,7 +181,8 @@ fn a_version_is_not_drained_while_it_may_get_sessions() {
 #[test]
 fn numbers_that_nobody_can_have_counted_break_nothing() {
     let most = u64::MAX;
-    let draws = Draws { drawn: most, first_failed: most, renewed: most, failed: most, ..Draws::default() };
+    let draws =
+        Draws { drawn: most, first_failed: most, renewed: most, failed: most, finished: most, ..Draws::default() };
     let hostile = Pulse {
         written_at: most,
         started_at: most,

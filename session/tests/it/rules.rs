@@ -15,7 +15,15 @@ fn rules() -> Rules {
 
 fn document(claim: Claim, route: Option<Route>) -> Visit {
     let from = (route == Some(Route::Moved)).then(|| code("2"));
-    Visit { claim, kind: Kind::Document, route, chosen: route.map(|_| code("1")), revision: Some(42), from }
+    Visit {
+        claim,
+        kind: Kind::Document,
+        route,
+        chosen: route.map(|_| code("1")),
+        revision: Some(42),
+        from,
+        is_step: false,
+    }
 }
 
 fn by_receipt(version: &str, age: u64) -> Claim {
@@ -115,6 +123,24 @@ fn a_visit_renews_and_begins_nothing() {
     ] {
         let visit = Visit { kind: Kind::Visit, ..document(claim, route) };
         assert_eq!(words(&enter(&visit)), step, "{claim:?}, {route:?}");
+    }
+}
+
+#[test]
+fn a_step_of_the_activity_is_written_although_the_receipt_is_young() {
+    let step = |claim, route| Visit { kind: Kind::Visit, is_step: true, ..document(claim, route) };
+    for (claim, route, words_of_step) in [
+        (by_receipt("1", 0), Some(Route::Receipt), "Renew 41d"),
+        (by_receipt("1", 60), Some(Route::Record), "Renew 41d"),
+        (by_receipt("1", 5), Some(Route::Moved), "Renew 42m"),
+        // It changes nothing else.
+        (by_receipt("2", 5), Some(Route::Receipt), "elsewhere, on 2"),
+        (by_receipt("1", 5), Some(Route::Stray), "here"),
+        (by_receipt("1", 720), Some(Route::Hint), "RenewByToken 0o"),
+        (Claim::Nothing, Some(Route::Hint), "absent"),
+        (Claim::Nothing, None, "absent"),
+    ] {
+        assert_eq!(words(&enter(&step(claim, route))), words_of_step, "{claim:?}, {route:?}");
     }
 }
 

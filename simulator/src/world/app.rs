@@ -30,6 +30,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             chosen: Some(decision.version),
             revision: flight.revision,
             from: decision.from,
+            is_step: false,
         };
         let visit = self.design.visit(visit);
         let mut rng = StdRng::seed_from_u64(flight.request.dice);
@@ -210,7 +211,8 @@ impl<D: Design + ?Sized> World<'_, D> {
             Cookies::Receipts => Claim::Receipt(receipt),
             Cookies::Tokens => BareTokens::collect([receipt.token]).map_or(Claim::Nothing, Claim::Bare),
         };
-        let visit = Visit { claim, kind: Kind::Visit, route: None, chosen: None, revision: None, from: None };
+        let visit =
+            Visit { claim, kind: Kind::Visit, route: None, chosen: None, revision: None, from: None, is_step: false };
         let rules = rules(version, timing, self.cookies);
         let mut rng = StdRng::seed_from_u64(dice);
         let mut step = rules.enter(&visit, now, &mut rng);

@@ -158,13 +158,14 @@ fn as_table(status: &Status, versions: &[VersionCode]) -> String {
     words::table(&rows)
 }
 
-const ROWS: [&str; 10] = [
+const ROWS: [&str; 11] = [
     "version",
     "state",
     "origin",
     "new sessions",
     "live sessions",
     "failed sessions",
+    "finished",
     "requests",
     "p50, p99",
     "instances",
@@ -192,6 +193,7 @@ fn column(status: &Status, version: VersionCode) -> [String; ROWS.len()] {
         new,
         in_words(status.live.on(version)),
         format!("{}, at first {}", report.failed, report.first_failed),
+        report.finished.to_string(),
         format!("{:.1}/s, {} 5xx", report.requests_per_second, percent(report.server_errors, report.requests)),
         format!("{}, {}", milliseconds(report.p50_milliseconds), milliseconds(report.p99_milliseconds)),
         format!("{}, {} connections", report.instances, report.open_connections),

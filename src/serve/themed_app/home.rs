@@ -1,33 +1,27 @@
-//! The page, which shows the viewer's session.
+//! The first page, which shows the viewer's session.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, SecondsFormat};
 use stickshift_contract::{Route, VersionCode};
 use stickshift_session::Session;
 
-use crate::serve::answers::{answer, error_page};
+use super::{RenderError, html};
 use crate::serve::edge_headers::route;
 use crate::theme::Theme;
 
-/// What all pages of one version have in common.
+/// What the page of one version depends on.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(super) struct Home {
     pub(super) version: VersionCode,
     pub(super) theme: Theme,
     /// How long a session goes on after its last visit.
     pub(super) session_seconds: u64,
 }
 
-/// The page could not be rendered. The viewer gets the error page, the log gets the cause.
-#[derive(Debug, thiserror::Error)]
-#[error("could not render the page: {0}")]
-pub(super) struct PageError(#[from] askama::Error);
-
 #[derive(Template)]
-#[template(path = "page.html")]
+#[template(path = "home.html")]
 struct Page<'a> {
     version: VersionCode,
     theme: &'a Theme,
@@ -38,12 +32,12 @@ struct Page<'a> {
 }
 
 /// `/`
-pub(super) async fn page(
+pub(super) async fn home(
     request: HttpRequest,
     session: web::ReqData<Session>,
-    pages: web::Data<Pages>,
-) -> Result<HttpResponse, PageError> {
-    let Pages { version, ref theme, session_seconds } = **pages;
+    home: web::Data<Home>,
+) -> Result<HttpResponse, RenderError> {
+    let Home { version, ref theme, session_seconds } = **home;
     let reason = in_words(route(&request));
     let session = match *session {
         Session::New(receipt) => Session::Here { receipt, is_new: true },
@@ -51,15 +45,6 @@ pub(super) async fn page(
     };
     let page = Page { version, theme, session, remaining_seconds: session_seconds, reason };
     Ok(html(StatusCode::OK).body(page.render()?))
-}
-
-/// CloudFront must neither cache a page nor answer two waiting viewers with one response.
-fn html(status: StatusCode) -> HttpResponseBuilder {
-    let mut response = answer(status);
-    response
-        .insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-store")))
-        .insert_header((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
-    response
 }
 
 /// The only one of chrono's formats that is not parsed on every call. Parsing showed up in the page's
@@ -83,11 +68,5 @@ fn in_words(route: Option<Route>) -> &'static str {
         Some(Route::Roll) => "roll: you came without a session, and this version was drawn for you by weight",
         Some(Route::Moved) => "moved: the version you were on serves nobody any more",
         Some(Route::Fallback) => "fallback: the edge could not decide and chose the stable version",
-    }
-}
-
-impl ResponseError for PageError {
-    fn error_response(&self) -> HttpResponse {
-        error_page()
     }
 }
