@@ -13,7 +13,6 @@ import json
 import os
 import pty
 import re
-import socket
 import ssl
 import struct
 import subprocess
@@ -21,20 +20,17 @@ import sys
 import tempfile
 import termios
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import boto3
-from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from websockets.sync.client import connect
 
+from support import AGENT, STICKSHIFT, Up, Viewer, chromium, clock_variables, free_port, rollout, start
+
 APPS = Path(__file__).resolve().parent
-STICKSHIFT = Path(sys.argv[1]).resolve()
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0 Safari/537.36"
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log stderr crit;
 events {{ }}
@@ -171,7 +167,7 @@ def talk(url, **options):
 
 def browser(running, folder):
     up = shops(running, folder)
-    driver = running.enter_context(chromium(folder))
+    driver = running.enter_context(chromium(folder / "profile"))
     # An element that was found may be gone before it is read, while the browser goes to the next page.
     wait = WebDriverWait(driver, 20, ignored_exceptions=[StaleElementReferenceException])
     driver.get(up.url + "/")
@@ -229,7 +225,7 @@ def previews(running, folder):
     up.rollout("remove", "2", "--force")
     up.rollout("add", "2", "--origin", f"http://{origin['domain']}:{origin['port']}")
     time.sleep(11)
-    driver = running.enter_context(chromium(folder))
+    driver = running.enter_context(chromium(folder / "profile"))
     link = lambda *arguments: json.loads(up.rollout("preview", *arguments, "--json"))
     cookies = lambda: {cookie["name"]: cookie["value"] for cookie in driver.get_cookies()}
 
@@ -313,7 +309,6 @@ def clocks(running, folder):
     access = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1",
               "AWS_ENDPOINT_URL_DYNAMODB": up.urls["DynamoDB"]}
     environment = os.environ | tables | times | access | {"STICKSHIFT_KEYS": "0123456789abcdef" * 2}
-    faketime = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     edge_port, *ports = [free_port() for _ in range(3)]
     origins = [part for version, port in enumerate(ports, 1) for part in ("--origin", f"{version}=localhost:{port}")]
     edge = [STICKSHIFT, "edge", "--listen", f"127.0.0.1:{edge_port}", "--dynamodb", up.urls["DynamoDB"], *origins]
@@ -321,9 +316,7 @@ def clocks(running, folder):
     for version, (port, offset) in enumerate(zip(ports, ("-60s", "+60s")), 1):
         served = [STICKSHIFT, "serve", "--theme", Path.cwd() / f"themes/version{version}.toml"]
         served += ["--listen", f"127.0.0.1:{port}", "--admin-listen", "127.0.0.1:0"]
-        # What the command `faketime` does. The command itself would not pass the signal to stop on.
-        wrong = {"LD_PRELOAD": str(faketime), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        start(running, served, port, env=environment | wrong)
+        start(running, served, port, env=environment | clock_variables({"FAKETIME": offset}))
     told = lambda *arguments: rollout("--rollout-table", "Rollout.Clocks", "--sessions-table", "Sessions.Clocks",
                                       *arguments, **access)
 
@@ -384,14 +377,6 @@ def terminal(running, folder):
     return "60 columns show every version and every word, and a pipe gets whole lines without colors"
 
 
-def rollout(*arguments, **environment):
-    """An operator's command, and what it prints."""
-    command = [str(part) for part in (STICKSHIFT, "rollout", *arguments)]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout
-
-
 def shops(running, folder):
     """`stickshift up` with two versions of the app on FastAPI."""
     ports = [free_port(), free_port()]
@@ -399,104 +384,6 @@ def shops(running, folder):
         command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(port), "--log-level", "warning"]
         start(running, command, port, cwd=APPS, env=os.environ | {"VERSION": str(version)})
     return Up(running, folder, ports)
-
-
-def chromium(folder):
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server",
-                     f"--user-data-dir={folder}/profile"):
-        options.add_argument(argument)
-    options.binary_location = "/usr/bin/chromium"
-    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
-    return contextlib.closing(Quitting(driver))
-
-
-class Quitting:
-    """A driver that ends its browser when it is closed."""
-
-    def __init__(self, driver):
-        self.driver = driver
-
-    def __getattr__(self, name):
-        return getattr(self.driver, name)
-
-    def close(self):
-        self.driver.quit()
-
-
-class Up:
-    """`stickshift up` with apps behind it."""
-
-    def __init__(self, running, folder, ports, **variables):
-        apps = [f"--app={version}=http://127.0.0.1:{port}" for version, port in enumerate(ports, 1)]
-        any_port = [part for flag in ("--listen", "--dynamodb", "--admin-listen") for part in (flag, "127.0.0.1:0")]
-        command = [STICKSHIFT, "up", *any_port, "--weight", "2=50", "--data-dir", folder / "data", *apps]
-        process = start(running, command, None, stdout=subprocess.PIPE, text=True, env=os.environ | variables)
-        self.urls = {}
-        for line in process.stdout:
-            if row := re.match(r"  (\S+) +(http://\S+)", line):
-                self.urls.setdefault(row[1], row[2])
-            if line.startswith("Ctrl-C"):
-                break
-        self.url, self.data = self.urls["CloudFront"], folder / "data"
-
-    def rollout(self, *arguments):
-        """An operator's command, and what it prints."""
-        return rollout("--data-dir", self.data, *arguments)
-
-
-class Answer:
-    def __init__(self, response):
-        self.status, self.headers, self.body = response.status, response.headers, response.read()
-
-
-class Viewer:
-    """Somebody with a browser's headers and cookies."""
-
-    def __init__(self, url):
-        self.url = url
-        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
-
-    def get(self, path, **headers):
-        return self.request("GET", path, **headers)
-
-    def request(self, method, path, body=None, **headers):
-        headers = {"User-Agent": AGENT} | headers
-        request = urllib.request.Request(self.url + path, body, headers, method=method)
-        try:
-            with self.opener.open(request, timeout=30) as response:
-                return Answer(response)
-        except urllib.error.HTTPError as response:
-            return Answer(response)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def start(running, command, port, **options):
-    """Starts a process and waits until it listens. It ends with `running`."""
-    process = subprocess.Popen([str(part) for part in command], **options)
-
-    def stop():
-        process.terminate()
-        status = process.wait(20)
-        # The apps end in their own ways.
-        assert status == 0 or command[0] != STICKSHIFT, f"stickshift exited with {status}"
-
-    running.callback(stop)
-    for _ in range(200):
-        if port is None:
-            break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            break
-        assert process.poll() is None, f"{command} has ended"
-        time.sleep(0.1)
-    else:
-        raise SystemExit(f"{command} does not listen")
-    return process
 
 
 main()
