@@ -60,7 +60,7 @@ impl Field {
         }
     }
 
-    /// Whether an empty answer is one.
+    /// Whether the answer may be empty.
     pub fn is_optional(self) -> bool {
         self == Self::Wishes
     }
@@ -91,16 +91,19 @@ impl Answers {
             Field::Email => self.email = None,
             Field::Wishes => self.wishes = None,
         }
-        let too_long = |what: &str| problem(format!("{what} of at most {} characters, on one line.", field.longest()));
         match field {
             Field::Date => self.date = Some(date(typed, today)?),
             Field::Seats => self.seats = Some(seats(typed)?),
             // A name that nobody can see is none.
             Field::Name if !typed.chars().any(char::is_alphanumeric) => return Err(problem("Enter your name.")),
-            Field::Name if !is_plain => return Err(too_long("Enter a name")),
+            Field::Name if !is_plain => {
+                return Err(problem(format!("Your name may have at most {} characters.", field.longest())));
+            }
             Field::Name => self.name = Some(typed.to_owned()),
             Field::Email => self.email = Some(email(typed, is_plain)?),
-            Field::Wishes if !is_plain => return Err(too_long("Enter wishes")),
+            Field::Wishes if !is_plain => {
+                return Err(problem(format!("Your wishes may have at most {} characters.", field.longest())));
+            }
             Field::Wishes => self.wishes = Some(typed.to_owned()),
         }
         Ok(())
@@ -200,7 +203,7 @@ mod tests {
             (Field::Seats, "1e0", "Enter a number of seats from 1 to 8."),
             (Field::Name, "  ", "Enter your name."),
             (Field::Name, "\u{200b}", "Enter your name."),
-            (Field::Name, "a\nb", "Enter a name of at most 100 characters, on one line."),
+            (Field::Name, "a\nb", "Your name may have at most 100 characters."),
             (Field::Email, "", "Enter your e-mail address."),
             (Field::Email, "name", "Enter an e-mail address such as name@example.com."),
             (Field::Email, "na\u{200b}me@example.com", "Enter an e-mail address such as name@example.com."),
@@ -210,8 +213,8 @@ mod tests {
         ] {
             assert_eq!(refusal(field, typed), sentence, "{typed}");
         }
-        assert_eq!(refusal(Field::Name, &"a".repeat(101)), "Enter a name of at most 100 characters, on one line.");
-        assert_eq!(refusal(Field::Wishes, &"ü".repeat(201)), "Enter wishes of at most 200 characters, on one line.");
+        assert_eq!(refusal(Field::Name, &"a".repeat(101)), "Your name may have at most 100 characters.");
+        assert_eq!(refusal(Field::Wishes, &"ü".repeat(201)), "Your wishes may have at most 200 characters.");
     }
 
     #[test]

@@ -28,17 +28,12 @@ impl Flow {
     /// Every flow.
     pub const EVERY: [Self; 2] = [Self::ThreeSteps, Self::TwoSteps];
 
-    /// The name in theme files and in items.
+    /// The name in theme files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ThreeSteps => "three-steps",
             Self::TwoSteps => "two-steps",
         }
-    }
-
-    /// The flow with that name.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::EVERY.into_iter().find(|flow| flow.as_str() == text)
     }
 
     /// The steps, in order. The last one confirms.
@@ -54,8 +49,8 @@ impl Flow {
         self.steps().iter().copied().find(|step| step.as_str() == name)
     }
 
-    /// The step to show to somebody who wants to see `wanted`: that one, or the first that is not answered, whichever
-    /// comes first.
+    /// The step to show to somebody who wants to see `wanted`: the first step that is not answered, but none after
+    /// `wanted`. A `wanted` of another flow does not count.
     pub fn step_to_show(self, wanted: Option<Step>, answers: &Answers) -> Step {
         let is_next = |step: &Step| Some(*step) == wanted || !answers.have_all_of(*step);
         self.steps().iter().copied().find(is_next).unwrap_or(Step::Confirm)

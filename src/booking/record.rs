@@ -12,8 +12,8 @@ use crate::store::activity::Activity;
 /// What a browser may see of the booking in its session's item.
 #[derive(Clone, Default)]
 pub struct Booking {
-    /// [`Activity::step`].
-    pub step: u64,
+    /// [`Activity::counter`].
+    pub counter: u64,
     /// Valid on the day on which they were given.
     pub answers: Answers,
     /// The version whose form the last step came from; `None` if nothing is known of the booking.
@@ -26,9 +26,9 @@ const VERSION: &str = "version";
 const CONFIRMED_AT: &str = "confirmed_at";
 
 impl Booking {
-    /// Reads the booking. Whoever has not the mark of the browser that began it sees an empty one.
+    /// Reads the booking. A browser without the mark of the one that began it gets an empty booking.
     pub fn read(activity: &Activity, owner: &str) -> Self {
-        let mut booking = Self { step: activity.step, ..Self::default() };
+        let mut booking = Self { counter: activity.counter, ..Self::default() };
         if !activity.is_owned_by(owner) {
             return booking;
         }
@@ -52,6 +52,12 @@ impl Booking {
     /// Whether the viewer has come to `version` from another one before the end.
     pub fn is_half_way_on_another(&self, version: VersionCode) -> bool {
         self.confirmed_at.is_none() && self.version.is_some_and(|other| other != version)
+    }
+
+    /// Whether the booking is as a form with that counter and those answers has left it. Then the form was sent twice, or
+    /// the answer to its write was lost.
+    pub fn is_left_by(&self, counter: u64, answers: &Answers, finishes: bool) -> bool {
+        self.counter == counter + 1 && self.answers == *answers && self.confirmed_at.is_some() == finishes
     }
 
     /// What a step writes. `version`: whose form it comes from.
@@ -83,7 +89,7 @@ mod tests {
 
     /// An activity as an item of that release holds it.
     fn activity(sample: Value) -> Activity {
-        Activity { step: 1, entries: serde_dynamo::to_item(sample).expect("a map") }
+        Activity { counter: 1, entries: serde_dynamo::to_item(sample).expect("a map") }
     }
 
     /// As version 1 has written it since the first release with bookings.
@@ -134,7 +140,7 @@ mod tests {
     fn nobody_else_sees_anything_and_nonsense_is_asked_for_again() {
         let theirs = Booking::read(&activity(sample_of_two_steps()), "somebody else");
         assert!(theirs.answers == Answers::default() && theirs.version.is_none() && theirs.confirmed_at.is_none());
-        assert_eq!(theirs.step, 1, "their next step must fit all the same");
+        assert_eq!(theirs.counter, 1, "their next step needs the current counter");
         let nonsense = json!({
             "owner": "o", "version": "no version", "date": "never", "seats": 77, "name": ["a"], "email": null, "wishes": true
         });

@@ -15,7 +15,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
 use log::Level;
 use stickshift_contract::{
-    BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Token, VersionCode, is_bot,
+    BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Timing, Token, VersionCode, is_bot,
 };
 use stickshift_session::{Change, Pending, Rules, Session, Step, Visit, Written};
 
@@ -166,17 +166,14 @@ impl SessionLayer {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
 
-    /// The tokens that the viewer's cookies claim, of whichever age, with a pass and without.
+    /// The tokens that the viewer's cookies claim for this request, of whichever age.
     pub(super) fn claimed_tokens(&self, request: &HttpRequest) -> Vec<Token> {
-        let (now, is_https) = (unix_now(), is_https(request));
-        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
-        let claims = [&self.cookie, &self.cookie_under_pass].map(|cookie| cookie.read(cookies.clone(), now, is_https));
-        let tokens = claims.into_iter().flat_map(|claim| match claim {
-            Claim::Receipt(receipt) => vec![receipt.token],
-            Claim::Bare(tokens) => tokens.iter().collect(),
-            Claim::Nothing => Vec::new(),
-        });
-        tokens.collect()
+        claimed_tokens(self.cookie_for(route(request)), request)
+    }
+
+    /// The tokens that the viewer's cookies claim with a pass and without, of whichever age.
+    pub(super) fn every_claimed_token(&self, request: &HttpRequest) -> Vec<Token> {
+        [&self.cookie, &self.cookie_under_pass].iter().flat_map(|cookie| claimed_tokens(cookie, request)).collect()
     }
 
     /// The activity could not be read or deleted.
@@ -204,6 +201,10 @@ impl SessionLayer {
         step: Option<&ActivityStep>,
     ) -> (Result<Session, Unwritten>, Taken) {
         let (session, _, taken) = self.enter_with(request, step).await;
+        if let Err(Unwritten(cause)) = &session {
+            // No error page tells of it.
+            self.logs.outage.note(cause);
+        }
         (session, taken)
     }
 
@@ -304,7 +305,7 @@ impl SessionLayer {
         self.write_with(pending, None).await.0
     }
 
-    /// The same with a step of the activity. It goes with the first write that leaves the session on this version.
+    /// The same with a step of the activity. It goes with the first write that leaves its session on this version.
     async fn write_with(
         &self,
         mut pending: Pending,
@@ -312,7 +313,8 @@ impl SessionLayer {
     ) -> (Result<Session, Unwritten>, Taken) {
         let mut taken = Taken::NoSession;
         loop {
-            let step = activity_step.filter(|_| matches!(taken, Taken::NoSession));
+            let token = pending.write.claimed.receipt.token;
+            let step = activity_step.filter(|step| matches!(taken, Taken::NoSession) && step.session == token);
             let carries_step = step.is_some() && matches!(pending.write.change, Change::Renew | Change::Place);
             let (written, failure) = match self.store.write(&pending.write, step).await {
                 Ok(SessionWritten::Session(written)) => (written, None),
@@ -352,7 +354,13 @@ impl SessionLayer {
             }
             match step {
                 Step::Done(session) => return (Ok(session), taken),
-                Step::Write(next) => pending = *next,
+                Step::Write(next) => {
+                    if matches!(taken, Taken::Written) {
+                        // The session has turned out to be over.
+                        taken = Taken::NoSession;
+                    }
+                    pending = *next;
+                }
             }
         }
     }
@@ -371,6 +379,18 @@ impl SessionLayer {
                 Err(cause) => logs.failures.note(&cause),
             }
         });
+    }
+}
+
+/// The tokens that a cookie claims, also those of sessions that are past their absolute end.
+fn claimed_tokens(cookie: &SessionCookie, request: &HttpRequest) -> Vec<Token> {
+    let timing = Timing { session_max_seconds: 0, ..cookie.timing };
+    let cookie = SessionCookie { timing, ..cookie.clone() };
+    let headers = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
+    match cookie.read(headers, unix_now(), is_https(request)) {
+        Claim::Receipt(receipt) => vec![receipt.token],
+        Claim::Bare(tokens) => tokens.iter().collect(),
+        Claim::Nothing => Vec::new(),
     }
 }
 

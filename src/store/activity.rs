@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use stickshift_contract::Token;
 
 /// The attributes of an item that belong to the activity.
 pub(super) mod attribute {
-    /// A map: what is known of the activity. It is there whenever [`STEP`] is.
+    /// A map: what is known of the activity. It is there whenever [`COUNTER`] is.
     pub(crate) const ACTIVITY: &str = "activity";
-    /// How often the activity was written or deleted. Nothing takes it back, so no form fits twice.
-    pub(crate) const STEP: &str = "activity_step";
+    /// The counter: how often the activity was written or deleted. It never goes back, so no form fits twice.
+    pub(crate) const COUNTER: &str = "activity_step";
     /// Unix seconds at which the session first finished its activity.
     pub(crate) const FINISHED: &str = "finished";
     /// Within the map: the mark of the browser that may see it.
@@ -19,8 +20,8 @@ pub(super) mod attribute {
 /// The activity as an item holds it. It has no `Debug`, because it is what a person typed.
 #[derive(Clone, Default)]
 pub struct Activity {
-    /// How often it was written; 0 for never.
-    pub step: u64,
+    /// How often it was written or deleted; 0 for never.
+    pub counter: u64,
     /// What is known. Entries may be of another version.
     pub entries: HashMap<String, AttributeValue>,
 }
@@ -29,8 +30,12 @@ pub struct Activity {
 /// form of the step has shown it.
 #[derive(Clone)]
 pub struct ActivityStep {
-    /// [`Activity::step`] as the form was rendered with it, below the highest number.
-    pub step: u64,
+    /// The session that the form was rendered in. The step goes to no other one.
+    pub session: Token,
+    /// [`Activity::counter`] as the form was rendered with it; 0 if the activity was not there.
+    pub counter: u64,
+    /// The counter after the step.
+    pub next_counter: u64,
     /// The mark of the browser that the step comes from.
     pub owner: String,
     /// Whether these entries replace all others. If not, other entries keep their values, and the browser must be the
@@ -45,12 +50,12 @@ pub struct ActivityStep {
 impl Activity {
     /// Takes the activity out of an item.
     pub(super) fn take_from(item: &mut HashMap<String, AttributeValue>) -> Self {
-        let step = item.remove(attribute::STEP).and_then(|step| step.as_n().ok()?.parse().ok()).unwrap_or(0);
+        let counter = item.remove(attribute::COUNTER).and_then(|counter| counter.as_n().ok()?.parse().ok());
         let entries = match item.remove(attribute::ACTIVITY) {
             Some(AttributeValue::M(entries)) => entries,
             _ => HashMap::new(),
         };
-        Self { step, entries }
+        Self { counter: counter.unwrap_or(0), entries }
     }
 
     /// Whether the browser with that mark may see the entries.
@@ -74,7 +79,7 @@ impl ActivityStep {
 
     /// The condition of the step.
     pub(super) fn condition(&self) -> &'static str {
-        match (self.replaces, self.step) {
+        match (self.replaces, self.counter) {
             (true, 0) => "(attribute_not_exists(#activity_step) OR #activity_step = :activity_step)",
             (true, _) => "#activity_step = :activity_step",
             (false, _) => "(#activity_step = :activity_step AND #activity.#activity_owner = :activity_owner)",
@@ -86,7 +91,7 @@ impl ActivityStep {
         let entries = self.entries.keys().filter(|_| !self.replaces);
         let mut names: HashMap<_, _> = entries.map(|name| (format!("#activity_{name}"), (*name).to_owned())).collect();
         names.insert("#activity".to_owned(), attribute::ACTIVITY.to_owned());
-        names.insert("#activity_step".to_owned(), attribute::STEP.to_owned());
+        names.insert("#activity_step".to_owned(), attribute::COUNTER.to_owned());
         if !self.replaces {
             names.insert("#activity_owner".to_owned(), attribute::OWNER.to_owned());
         }
@@ -101,8 +106,8 @@ impl ActivityStep {
         let number = |value: u64| AttributeValue::N(value.to_string());
         let owner = AttributeValue::S(self.owner.clone());
         let mut values = HashMap::from([
-            (":activity_step".to_owned(), number(self.step)),
-            (":activity_next".to_owned(), number(self.step + 1)),
+            (":activity_step".to_owned(), number(self.counter)),
+            (":activity_next".to_owned(), number(self.next_counter)),
         ]);
         if self.replaces {
             let entries = self.entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));

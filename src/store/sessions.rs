@@ -184,7 +184,7 @@ impl SessionStore {
             .key(SESSIONS_SCHEMA.hash_key, AttributeValue::S(token.as_str().to_owned()))
             .projection_expression("#activity, #activity_step")
             .expression_attribute_names("#activity", attribute::ACTIVITY)
-            .expression_attribute_names("#activity_step", attribute::STEP)
+            .expression_attribute_names("#activity_step", attribute::COUNTER)
             .consistent_read(true);
         let item = call.send().await.map_err(SessionStoreError::new)?.item;
         Ok(Activity::take_from(&mut item.unwrap_or_default()))
@@ -203,7 +203,7 @@ impl SessionStore {
             .update_expression("SET #activity = :nothing ADD #activity_step :one")
             .condition_expression("#activity.#owner = :owner")
             .expression_attribute_names("#activity", attribute::ACTIVITY)
-            .expression_attribute_names("#activity_step", attribute::STEP)
+            .expression_attribute_names("#activity_step", attribute::COUNTER)
             .expression_attribute_names("#owner", attribute::OWNER)
             .expression_attribute_values(":nothing", AttributeValue::M(HashMap::new()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))

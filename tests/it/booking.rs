@@ -52,6 +52,9 @@ impl Booker {
             if let Some(fields) = form {
                 let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
                 request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+                if !self.headers.iter().any(|(name, _)| *name == "sec-fetch-site") {
+                    request = request.header("sec-fetch-site", "same-origin");
+                }
             }
             let response = request.send().await.expect("a response");
             let caching = response.headers()["cache-control"].to_str().expect("text");
@@ -318,7 +321,7 @@ async fn a_session_that_ended_half_way_gets_its_form_back() {
     let response =
         Viewer::new(&url).request("POST", &action).header("content-type", "application/x-www-form-urlencoded");
     let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-    let response = response.body(body).send().await.expect("a response");
+    let response = response.header("sec-fetch-site", "same-origin").body(body).send().await.expect("a response");
     let location = response.headers()["location"].to_str().expect("text").to_owned();
     without.cookies.clear();
     assert!(without.open(&location).await.says("allow cookies for this site"));
@@ -432,6 +435,12 @@ async fn without_dynamodb_no_step_is_acknowledged() {
             assert_eq!((unsaved.status, unread.status), (500, 500));
         }
         viewer.viewer = there;
+        if with_keys {
+            // The write had arrived, and its answer was lost.
+            let mut other = viewer.clone();
+            assert_eq!(other.submit(&details, &answers).await.path, "/booking/confirm");
+            assert_eq!(viewer.open(&unsaved.path).await.path, "/booking/confirm", "it is saved after all");
+        }
         let (unsaved, typed) = if with_keys { (&unsaved, &[][..]) } else { (&details, &answers[..]) };
         assert_eq!(viewer.submit(unsaved, typed).await.path, "/booking/confirm", "it works again");
     }
@@ -497,23 +506,30 @@ async fn only_forms_of_our_own_pages_are_taken() {
         assert_eq!((refused.status, refused.heading()), (403, "This form came from another site"));
         viewer.headers.pop();
     }
-    // A browser that does not tell where a form comes from.
+    // A browser that does not tell where a form comes from, and sends no cookies with it, gets none either.
+    let (action, fields) = trip.form(&typed);
+    let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+    let request = Viewer::new(&app.url).request("POST", &action).body(body);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = request.send().await.expect("a response");
+    assert_eq!((response.status().as_u16(), response.headers().get(SET_COOKIE)), (403, None));
+    // Nor does a form count that our page has not rendered.
     let unmarked = viewer.submit(&trip, &[typed[0], typed[1], ("mark", "")]).await;
-    assert!(unmarked.says("before a cookie of this site was deleted"));
+    assert!(unmarked.says("your browser has deleted a cookie of this site"));
     assert_eq!(unmarked.value("seats").as_deref(), Some("2"));
     assert_eq!(stored(&app.client, token).await.expect("an item").get("activity"), None, "nothing was written");
 
     let long = viewer.submit(&trip, &[("date", &"x".repeat(70_000))]).await;
-    assert_eq!((long.status, long.heading()), (413, "This is more than the form takes"));
+    assert_eq!((long.status, long.heading()), (413, "This form is too long"));
     for (content_type, body) in [("text/plain", "date=1"), ("multipart/form-data", "x"), ("", "date=1")] {
         let request = viewer.viewer.request("POST", "/booking/trip").header("content-type", content_type).body(body);
         assert_eq!(request.send().await.expect("a response").status(), 415, "{content_type}");
     }
-    let (_, mut fields) = trip.form(&typed);
+    let (_, fields) = trip.form(&typed);
     for (field, value) in [
-        ("step", "-1"),
-        ("step", "18446744073709551615"),
-        ("step", "9007199254740992"),
+        ("counter", "-1"),
+        ("counter", "18446744073709551615"),
+        ("counter", "9007199254740992"),
         ("version", "no version"),
         ("version", ""),
     ] {
@@ -523,11 +539,7 @@ async fn only_forms_of_our_own_pages_are_taken() {
         fields.push((field.into(), value.into()));
         assert_eq!(viewer.send("POST", "/booking/trip", Some(&fields)).await.status, 400, "{field}={value}");
     }
-    // Nobody sets the counter high, so that no form fits any more.
-    fields.iter_mut().filter(|(name, _)| name == "step").for_each(|(_, value)| *value = "9007199254740991".into());
-    assert_eq!(viewer.send("POST", "/booking/trip", Some(&fields)).await.path, "/booking/contact");
-    let item = stored(&app.client, token).await.expect("an item");
-    assert_eq!(item["activity_step"], AttributeValue::N("1".into()));
+    assert_eq!(viewer.submit(&trip, &typed).await.path, "/booking/contact");
     assert_eq!(viewer.send("POST", "/booking/nothing", Some(&fields)).await.status, 404);
     assert_eq!(viewer.open("/booking/nothing").await.status, 404);
     let put = viewer.viewer.request("PUT", "/booking/trip").send().await.expect("a response");
@@ -581,6 +593,9 @@ async fn a_booking_under_a_pass_is_one_of_its_own_and_forget_me_deletes_both() {
     let details = viewer.open("/booking").await;
     assert_eq!((details.path.as_str(), details.value("seats")), ("/booking/details", Some(String::new())));
     let answers = [("date", &*in_days(5)), ("seats", "4"), ("name", "Ada"), ("email", "ada@example.com")];
+    // The form of one session is not taken in the other one.
+    let strange = viewer.submit(&trip, &[("date", &in_days(7)), ("seats", "7")]).await;
+    assert!(strange.says("its page was loaded in another session"), "{}", strange.body);
     let confirm = viewer.submit(&details, &answers).await;
     assert_eq!(confirm.path, "/booking/confirm");
     let under_pass = keys().verify_under_pass(&viewer.cookies["sessiontoken-pass"]).expect("a receipt").token;
@@ -603,9 +618,113 @@ async fn a_form_of_one_session_does_not_fit_another_one() {
     let other = viewer.open("/booking").await;
     viewer.submit(&other, &[("date", &in_days(9)), ("seats", "7")]).await;
     let told = viewer.submit(&contact, &[("name", "Ada"), ("email", "ada@example.com")]).await;
-    assert!(told.says("its page was loaded in another session"), "{}", told.body);
+    assert!(told.says("the booking has changed since") && told.says("<dt>Seats</dt><dd>7</dd>"), "{}", told.body);
     assert_eq!(told.value("name").as_deref(), Some("Ada"));
     assert_eq!(activity(&app.client, viewer.receipt().token).await["seats"], AttributeValue::N("7".into()));
+}
+
+#[actix_web::test]
+async fn a_lost_item_loses_no_answer_and_no_form_fits_twice() {
+    let app = App::spawn(settings("1")).await;
+    let mut viewer = Booker::new(&app.url);
+    let trip = viewer.open("/booking").await;
+    let contact = viewer.submit(&trip, &[("date", &in_days(3)), ("seats", "2")]).await;
+    let token = viewer.receipt().token;
+    let key = AttributeValue::S(token.as_str().into());
+    app.client.delete_item().table_name(SESSIONS_TABLE).key("token", key).send().await.expect("an answer");
+    let mut other_tab = viewer.clone();
+    let confirm = viewer.submit(&contact, &[("name", "Ada"), ("email", "ada@example.com")]).await;
+    assert_eq!(confirm.path, "/booking/confirm");
+    assert_eq!(activity(&app.client, token).await["seats"], AttributeValue::N("2".into()), "the form had it");
+    let late = other_tab.submit(&contact, &[("name", "Grace"), ("email", "grace@example.com")]).await;
+    assert!(late.says("the booking has changed since"), "{}", late.body);
+    assert_eq!(activity(&app.client, token).await["name"], AttributeValue::S("Ada".into()));
+    for _ in 0..2 {
+        assert_eq!(viewer.submit(&confirm, &[]).await.path, "/booking/done");
+    }
+}
+
+#[actix_web::test]
+async fn at_the_confirmation_the_booking_as_it_is_now_is_shown() {
+    let app = App::spawn(settings("1")).await;
+    let mut viewer = Booker::new(&app.url);
+    let trip = viewer.open("/booking").await;
+    let contact = viewer.submit(&trip, &[("date", &in_days(3)), ("seats", "2")]).await;
+    let confirm = viewer.submit(&contact, &[("name", "Ada"), ("email", "ada@example.com")]).await;
+    let change = viewer.open("/booking/trip").await;
+    viewer.submit(&change, &[("seats", "8")]).await;
+    let told = viewer.submit(&confirm, &[]).await;
+    assert!(told.says("This is the booking now") && told.body.matches("<dt>Seats</dt>").count() == 1, "{}", told.body);
+    assert!(told.says("<dt>Seats</dt><dd>8 "), "{}", told.body);
+    assert_eq!(viewer.submit(&told, &[]).await.path, "/booking/done");
+}
+
+#[actix_web::test]
+async fn an_answer_has_one_line() {
+    let app = App::spawn(settings("2")).await;
+    let mut viewer = Booker::new(&app.url);
+    let details = viewer.open("/booking").await;
+    let answers = [("date", &*in_days(1)), ("seats", "1"), ("name", "Ada\tLovelace"), ("email", "ada@example.com")];
+    assert!(viewer.submit(&details, &answers).await.says("<dd>Ada Lovelace"));
+}
+
+#[actix_web::test]
+async fn a_date_that_has_passed_is_asked_for_again() {
+    let app = App::spawn(settings("1")).await;
+    let mut viewer = Booker::new(&app.url);
+    let trip = viewer.open("/booking").await;
+    let contact = viewer.submit(&trip, &[("date", &in_days(3)), ("seats", "2")]).await;
+    app.client
+        .update_item()
+        .table_name(SESSIONS_TABLE)
+        .key("token", AttributeValue::S(viewer.receipt().token.as_str().into()))
+        .update_expression("SET #activity.#date = :past")
+        .expression_attribute_names("#activity", "activity")
+        .expression_attribute_names("#date", "date")
+        .expression_attribute_values(":past", AttributeValue::S("2026-01-01".into()))
+        .send()
+        .await
+        .expect("an answer");
+    let again = viewer.submit(&contact, &[("name", "Ada"), ("email", ""), ("date", "2026-01-01")]).await;
+    assert!(again.path.starts_with("/booking/trip"), "{}", again.path);
+    let page = viewer.open("/booking").await;
+    assert_eq!((page.path.as_str(), page.value("date").as_deref()), ("/booking/trip", Some("2026-01-01")));
+    assert!(page.says("Choose a date after today."));
+}
+
+#[actix_web::test]
+async fn by_https_the_cookies_are_secure_and_for_frames_if_the_sessions_is() {
+    let mut settings = settings("1");
+    settings.shared.cookie.same_site = stickshift_contract::SameSite::None;
+    let app = App::spawn(settings).await;
+    let headers = [("x-forwarded-proto", "https"), ("accept", "text/html")];
+    let request = Viewer::new(&app.url).request("GET", "/booking/trip");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let response = request.send().await.expect("a response");
+    let cookies: Vec<_> =
+        response.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().expect("text")).collect();
+    assert_eq!(cookies.len(), 2, "{cookies:?}");
+    for (cookie, name) in cookies.iter().zip(["__Host-booking=", "__Host-sessiontoken="]) {
+        assert!(cookie.starts_with(name) && cookie.contains("; Path=/; HttpOnly; SameSite=None; "), "{cookie}");
+        assert!(cookie.ends_with("; Secure"), "{cookie}");
+    }
+}
+
+#[actix_web::test]
+async fn without_dynamodb_nothing_is_said_to_be_forgotten() {
+    let settings = settings("1");
+    let app = App::spawn(settings.clone()).await;
+    let mut viewer = Booker::new(&app.url);
+    let trip = viewer.open("/booking").await;
+    let contact = viewer.submit(&trip, &[("date", &in_days(3)), ("seats", "2")]).await;
+    let mark = vec![("mark".to_owned(), contact.value("mark").expect("a mark"))];
+    let there = viewer.viewer.clone();
+    viewer.viewer = Viewer::new(&App::spawn_with(settings, &refusing()).url);
+    let page = viewer.send("POST", "/booking/forget", Some(&mark)).await;
+    assert_eq!((page.status, page.heading()), (503, "Your booking could not be deleted just now"));
+    // Its button works once the table is back.
+    viewer.viewer = there;
+    assert!(viewer.submit(&page, &[]).await.says("What you had entered is deleted."));
 }
 
 #[actix_web::test]
@@ -638,7 +757,10 @@ async fn what_an_address_says_is_not_told_without_reason() {
     for query in ["forgotten", "ended", "<script>", "draft"] {
         let page = viewer.open(&format!("/booking/trip?{query}")).await;
         assert!(page.value("seats").as_deref() == Some("2") && !page.says("class=\"notice\""), "{query}");
+        let page = Booker::new(&app.url).open(&format!("/booking/trip?{query}")).await;
+        assert!(!page.says("class=\"notice\""), "somebody new: {query}");
     }
+    assert!(viewer.open("/booking/trip?draft=1").await.says("This page shows what is saved."));
 }
 
 #[test]

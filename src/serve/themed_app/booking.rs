@@ -13,17 +13,17 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use stickshift_contract::{Kind, Route};
 use stickshift_session::Session;
 
-use super::browser::Browser;
+use super::browser::{Browser, Sender};
 use super::draft::{Draft, DraftSeal, Reason};
 use super::html;
-use crate::booking::{Answers, Booking, Field, Step};
+use crate::booking::{Answers, Booking, Step};
 use crate::clock::unix_now;
 use crate::serve::answers::not_found;
 use crate::serve::edge_headers::route;
 use crate::serve::session_layer::{SessionLayer, Taken};
 use crate::store::activity::{Activity, ActivityStep};
 use form::{Posted, Refusal, Typed};
-use pages::{FormPage, Notice};
+use pages::{FormPage, Notice, PagesFor};
 pub(super) use pages::{Pages, RenderError};
 
 type Rendered = Result<HttpResponse, RenderError>;
@@ -56,45 +56,39 @@ pub(super) async fn show(
         Session::Here { receipt, .. } | Session::New(receipt) => Some(receipt.token),
         _ => None,
     };
-    let flow = pages.flow;
+    // Nobody gets a cookie for a request that has no effect on a session.
+    let pages_for = pages.for_request(&request, &browser, token, token.is_some() && *kind != Kind::Rest);
     let query = request.query_string();
     let draft_id = query.strip_prefix(DRAFT);
-    let draft = draft_id.and_then(|id| drafts.read(&request, &browser, id, unix_now()));
-    // Nobody gets a cookie for a request that has no effect on a session.
-    let gives_secret = token.is_some() && *kind != Kind::Rest;
-    let shown = pages.shown(&request, &browser, token, gives_secret);
-    let activity = match (*session, token) {
-        (Session::Here { .. }, Some(token)) => match layer.store().read_activity(token).await {
+    let draft = draft_id.and_then(|id| Some((id, drafts.read(&request, &browser, id, unix_now())?)));
+    let activity = match (*session, &draft) {
+        (Session::Here { receipt, .. }, _) => match layer.store().read_activity(receipt.token).await {
             Ok(activity) => activity,
             Err(cause) => {
                 layer.note_activity_failure(&cause);
-                let Some(draft) = draft else { return pages.unreadable() };
-                let typed = Typed::default().with_draft(&draft);
-                let step = flow.step_to_show(flow.step(draft.step.as_str()), &typed.check(Field::EVERY).0);
-                let page = FormPage { notice: Some(Notice::Unwritten), ..FormPage::of_draft(step, typed, &draft) };
-                return shown.form(StatusCode::SERVICE_UNAVAILABLE, page);
+                return unreadable(&pages, pages_for, draft);
             }
         },
-        (Session::Unknown, _) => return pages.unreadable(),
+        (Session::Unknown | Session::Misdirected, _) => return unreadable(&pages, pages_for, draft),
+        // The first page tells of it.
+        (Session::Elsewhere { .. }, None) => return Ok(see("/")),
         _ => Activity::default(),
     };
     let booking = Booking::read(&activity, &browser.owner_mark());
+    if draft.as_ref().is_some_and(|(_, draft)| draft.reason == Reason::Unwritten && is_saved(draft, &booking)) {
+        return Ok(see("/booking"));
+    }
+    let flow = pages.flow;
     let wanted = name.and_then(|name| flow.step(name));
     if booking.confirmed_at.is_some() && draft.is_none() && wanted != flow.steps().first().copied() {
-        return match name {
-            Some(DONE) => shown.done(&booking),
-            _ => Ok(see("/booking/done")),
-        };
+        return if name == Some(DONE) { pages_for.done(&booking) } else { Ok(see("/booking/done")) };
     }
     // A booking that is confirmed is no part of the next one.
     let answers = if booking.confirmed_at.is_some() { Answers::default() } else { booking.answers.clone() };
-    let mut typed = Typed::of(&answers);
-    if let Some(draft) = &draft {
-        typed = typed.with_draft(draft);
-    }
-    let (answers, mut problems) = typed.check(Field::EVERY);
+    let typed = draft.iter().fold(Typed::of(&answers), |typed, (_, draft)| typed.with_draft(draft));
+    let (answers, mut problems) = typed.check();
     let step = flow.step_to_show(wanted, &answers);
-    // Under a pass, the session that the browser had waits.
+    // Under a pass, a new session does not mean that the last one has ended.
     let is_new_session = matches!(*session, Session::New(_)) && !browser.is_new && route(&request) != Some(Route::Pass);
     if name != Some(step.as_str()) {
         let query = match query {
@@ -105,37 +99,62 @@ pub(super) async fn show(
         return Ok(see(&format!("/booking/{}{query}", step.as_str())));
     }
     let notice = match &draft {
-        Some(draft) => notice_of_draft(draft.reason, &booking),
+        Some((_, draft)) => notice_of_draft(draft.reason, &booking),
         // An address alone proves nothing: somebody may have sent it, or gone on since.
-        None if booking.version.is_none() => match query {
-            _ if draft_id.is_some() => Some(Notice::DraftLost),
-            _ if is_new_session || query == ENDED => Some(Notice::NewSession),
-            FORGOTTEN => Some(Notice::Forgotten),
-            _ => None,
-        },
-        None => None,
+        None if draft_id.is_some() && booking.version.is_some() => Some(Notice::DraftGone),
+        None if draft_id.is_some() => Some(Notice::DraftLost),
+        None if booking.version.is_some() || browser.is_new => None,
+        None if is_new_session || query == ENDED => Some(Notice::NewSession),
+        None => (query == FORGOTTEN).then_some(Notice::Forgotten),
     };
     let is_moved = booking.is_half_way_on_another(pages.version);
     let notice = notice.or_else(|| is_moved.then_some(Notice::OtherVersion));
+    match &draft {
+        Some((_, draft)) if draft.reason == Reason::Problems => {}
+        Some(_) => problems.clear(),
+        // A saved answer may have become invalid since: a date passes.
+        None => problems.retain(|field, _| typed.get(*field).is_some()),
+    }
     let page = match &draft {
-        Some(draft) if matches!(draft.reason, Reason::Problems | Reason::Unwritten) => {
+        Some((_, draft)) if matches!(draft.reason, Reason::Problems | Reason::Unwritten) => {
             FormPage::of_draft(step, typed, draft)
         }
         _ => FormPage::new(step, typed, &activity, &booking),
     };
-    if !draft.is_some_and(|draft| draft.reason == Reason::Problems) {
+    let draft_id = draft.map(|(id, _)| id.to_owned());
+    pages_for.form(StatusCode::OK, FormPage { notice, problems, draft_id, ..page })
+}
+
+/// The page while nobody can tell what is saved. With a draft it is the form, as it was sent.
+fn unreadable(pages: &Pages, pages_for: PagesFor<'_>, draft: Option<(&str, Draft)>) -> Rendered {
+    let Some((id, draft)) = draft else { return pages.unreadable() };
+    let typed = Typed::default().with_draft(&draft);
+    let (answers, mut problems) = typed.check();
+    let step = pages.flow.step_to_show(Some(draft.step), &answers);
+    let notice = (draft.reason != Reason::Problems).then_some(Notice::Unwritten);
+    if notice.is_some() {
         problems.clear();
     }
-    shown.form(StatusCode::OK, FormPage { notice, problems, ..page })
+    let draft_id = Some(id.to_owned());
+    let page = FormPage { notice, problems, draft_id, ..FormPage::of_draft(step, typed, &draft) };
+    pages_for.form(StatusCode::SERVICE_UNAVAILABLE, page)
+}
+
+/// Whether the form of a draft is in the item after all.
+fn is_saved(draft: &Draft, booking: &Booking) -> bool {
+    let (answers, _) = Typed::default().with_draft(draft).check();
+    booking.is_left_by(draft.counter, &answers, draft.step == Step::Confirm)
 }
 
 fn notice_of_draft(reason: Reason, booking: &Booking) -> Option<Notice> {
     match reason {
-        // The fields have it.
+        // The errors are shown beside the fields.
         Reason::Problems => None,
-        Reason::Ended => Some(Notice::Ended),
-        Reason::Overtaken => Some(Notice::overtaken(booking)),
         Reason::Unwritten => Some(Notice::Unwritten),
+        Reason::Overtaken => Some(Notice::overtaken(booking)),
+        // The session has another booking.
+        Reason::Ended | Reason::Unchecked if booking.version.is_some() => Some(Notice::overtaken(booking)),
+        Reason::Ended => Some(Notice::Ended),
         Reason::Unchecked => Some(Notice::Unchecked),
     }
 }
@@ -154,53 +173,59 @@ pub(super) async fn take_step(
         Err(refusal) => return refuse(&request, &layer, &pages, refusal).await,
     };
     let browser = Browser::of(&request);
-    let is_ours = browser.has_got_form(&posted.mark, &layer.claimed_tokens(&request));
-    let (answers, problems) = posted.typed.check(Field::EVERY);
+    if browser.is_new && Sender::of(&request) != Sender::Ours {
+        // The answer would replace the cookies that a page of another site could not send.
+        return refuse(&request, &layer, &pages, Refusal::Unchecked).await;
+    }
+    let form_session = browser.session_of_form(&posted.mark, &layer.claimed_tokens(&request));
+    let (answers, problems) = posted.typed.check();
     let is_answered = step.fields().iter().all(|field| !problems.contains_key(field));
     // A form of another version brings its answers. Only a form of ours confirms.
     let finishes = step == Step::Confirm && posted.version == pages.version;
     let is_complete = pages.flow.steps().iter().all(|step| answers.have_all_of(*step));
-    let mut write = (is_ours && is_answered && (is_complete || !finishes)).then(|| ActivityStep {
-        step: posted.step,
+    let mut write = form_session.filter(|_| is_answered && (is_complete || !finishes)).map(|session| ActivityStep {
+        session,
+        counter: posted.counter,
+        next_counter: posted.counter + 1,
         owner: browser.owner_mark(),
         replaces: posted.replaces,
         entries: Booking::entries(posted.version, &answers, finishes.then(unix_now)),
         finishes,
     });
     let (mut session, mut taken) = layer.take_step(&request, write.as_ref()).await;
-    if let (Taken::Overtaken(Activity { step: 0, .. }), Some(write), 1..) = (&taken, &mut write, posted.step) {
+    if let (Taken::Overtaken(Activity { counter: 0, .. }), Some(write), 1..) = (&taken, &mut write, posted.counter) {
         // The session has lost its item and got a new one. The form has every answer that was in it.
-        (write.step, write.replaces) = (0, true);
+        (write.counter, write.replaces) = (0, true);
         (session, taken) = layer.take_step(&request, Some(write)).await;
     }
     let is_written = match (&session, &taken) {
         (Ok(Session::Here { .. }), Taken::Written) => true,
         (Ok(Session::Here { .. }), Taken::Overtaken(activity)) => {
-            // This very step may have been sent twice.
-            let booking = Booking::read(activity, &browser.owner_mark());
-            let is_same = booking.step == posted.step + 1 && booking.answers == answers;
-            is_same && booking.confirmed_at.is_some() == finishes
+            Booking::read(activity, &browser.owner_mark()).is_left_by(posted.counter, &answers, finishes)
         }
         _ => false,
-    };
-    let reason = match (&session, &taken) {
-        (Ok(Session::Here { .. }), Taken::Overtaken(_)) => Reason::Overtaken,
-        (Ok(Session::Here { .. }), Taken::NoSession) if !is_ours => Reason::Unchecked,
-        (Ok(Session::Here { .. }), Taken::NoSession) if write.is_none() => Reason::Problems,
-        // A post begins no session. The page does, and finds what was typed in the draft.
-        (Ok(Session::Absent | Session::New(_)), _) => Reason::Ended,
-        _ => Reason::Unwritten,
     };
     let mut response = if is_written {
         let next = if finishes { DONE } else { pages.flow.step_to_show(None, &answers).as_str() };
         let mut response = see(&format!("/booking/{next}"));
-        if let Some(cookie) = drafts.cookie_to_delete(&request) {
+        let has_draft = |id: &String| drafts.read(&request, &browser, id, unix_now()).is_some();
+        if let Some(cookie) = posted.draft.filter(has_draft).and_then(|_| drafts.cookie_to_delete(&request)) {
             add_cookie(&mut response, &cookie);
         }
         response
     } else {
-        let Posted { typed, step: counter, replaces, .. } = posted;
-        let draft = Draft { step, typed: typed.to_draft(), reason, counter, replaces };
+        let reason = match (&session, &taken) {
+            (Ok(Session::Here { .. }), Taken::Overtaken(_)) => Reason::Overtaken,
+            (Ok(Session::Here { receipt, .. }), Taken::NoSession) if form_session != Some(receipt.token) => {
+                Reason::Unchecked
+            }
+            (Ok(Session::Here { .. }), Taken::NoSession) if write.is_none() => Reason::Problems,
+            // A post begins no session. The page does, and finds what was typed in the draft.
+            (Ok(Session::Absent), _) => Reason::Ended,
+            _ => Reason::Unwritten,
+        };
+        let Posted { typed, counter, replaces, mark, .. } = posted;
+        let draft = Draft { step, typed: typed.to_draft(), reason, counter, replaces, mark };
         let (id, cookie) = drafts.cookie(&request, &browser, &draft, unix_now());
         let mut response = see(&format!("/booking/{}?{DRAFT}{id}", step.as_str()));
         add_cookie(&mut response, &cookie);
@@ -220,14 +245,14 @@ pub(super) async fn forget(
     pages: web::Data<Pages>,
     drafts: web::Data<DraftSeal>,
 ) -> Rendered {
-    let posted = match Posted::read_mark(&request, payload).await {
+    let mark = match Posted::read_mark(&request, payload).await {
         Ok(mark) => mark,
         Err(refusal) => return refuse(&request, &layer, &pages, refusal).await,
     };
     let browser = Browser::of(&request);
     // The session may be over, and its item still there.
-    let tokens = layer.claimed_tokens(&request);
-    if !browser.has_got_form(&posted, &tokens) {
+    let tokens = layer.every_claimed_token(&request);
+    if browser.session_of_form(&mark, &tokens).is_none() {
         return refuse(&request, &layer, &pages, Refusal::Unchecked).await;
     }
     let (session, _) = layer.take_step(&request, None).await;
@@ -245,13 +270,13 @@ pub(super) async fn forget(
         }
         response
     } else {
-        pages.not_forgotten(posted)?
+        pages.not_forgotten(mark)?
     };
     layer.end_step(&request, session.unwrap_or(Session::Unwritten), &mut response);
     Ok(response)
 }
 
-/// Answers a form that is not looked at. It renews its session like any other visit.
+/// Answers a form that is refused. It renews its session like any other visit.
 async fn refuse(request: &HttpRequest, layer: &SessionLayer, pages: &Pages, refusal: Refusal) -> Rendered {
     let (session, _) = layer.take_step(request, None).await;
     let mut response = pages.refuse(refusal)?;

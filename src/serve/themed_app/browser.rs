@@ -1,5 +1,6 @@
-//! The browser that a booking is typed in. A secret of its own shows that a form comes from our page,
-//! and that whoever wants to read the booking is who typed it: a session's cookie alone shows neither.
+//! The browser that a booking is typed in. It has a secret of its own. The secret shows that a form comes
+//! from our page, and that the booking is read by the browser that typed it. A session's cookie alone
+//! shows neither.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{COOKIE, HeaderName, HeaderValue};
@@ -41,21 +42,21 @@ impl Browser {
         set_cookie(name, self.secret.as_str(), SessionCookie::MAX_AGE_SECONDS, same_site, self.is_https)
     }
 
-    /// What the item has of the browser. Nobody can make the secret from it.
+    /// The mark of this browser that items store. Nobody can make the secret from it.
     pub(super) fn owner_mark(&self) -> String {
         self.mark("owner")
     }
 
-    /// What a form of ours has of the browser and its session. A page of another site cannot know it, and a form of an
-    /// earlier session does not fit.
+    /// The mark of this browser and its session that our forms contain. A page of another site cannot know it, and a
+    /// form of an earlier session has another one.
     pub(super) fn form_mark(&self, session: Option<Token>) -> String {
         self.mark(&format!("form.{}", session.as_ref().map_or("", Token::as_str)))
     }
 
-    /// Whether a form with that mark comes from a page that this browser got in one of these sessions.
-    pub(super) fn has_got_form(&self, mark: &str, sessions: &[Token]) -> bool {
+    /// In which of these sessions this browser got a form with that mark.
+    pub(super) fn session_of_form(&self, mark: &str, sessions: &[Token]) -> Option<Token> {
         let is_of = |session: &Token| bool::from(self.form_mark(Some(*session)).as_bytes().ct_eq(mark.as_bytes()));
-        sessions.iter().any(is_of)
+        sessions.iter().copied().find(is_of)
     }
 
     fn mark(&self, label: &str) -> String {
@@ -65,10 +66,25 @@ impl Browser {
     }
 }
 
-/// Whether the browser says that a page of another origin has sent the request
-/// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)). Origins on sibling domains count
-/// as others.
-pub(super) fn is_from_elsewhere(request: &HttpRequest) -> bool {
-    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    text(request.headers(), &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none"))
+/// Where the browser says that a request comes from
+/// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// A page of this origin, or the viewer by hand.
+    Ours,
+    /// A page of another origin. A sibling domain is another origin.
+    Other,
+    /// A browser from before 2023 does not say.
+    Unknown,
+}
+
+impl Sender {
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+        match text(request.headers(), &SEC_FETCH_SITE) {
+            Some("same-origin" | "none") => Self::Ours,
+            Some(_) => Self::Other,
+            None => Self::Unknown,
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub(super) struct Draft {
     pub(super) counter: u64,
     /// Whether the form began a booking when it was rendered.
     pub(super) replaces: bool,
+    /// The form's mark of its browser and its session.
+    pub(super) mark: String,
 }
 
 /// Why a form could not be taken.
@@ -53,9 +55,10 @@ const NAME: &str = "booking-draft";
 const PREFIXED_NAME: &str = "__Host-booking-draft";
 /// Long enough to finish the step. In seconds.
 const MAX_AGE: u64 = 600;
-/// How many bytes of an answer are kept. What is longer stays too long, and with all of them the cookie has less than
-/// the 4,096 bytes that browsers take ([RFC 6265, section 6.1](https://www.rfc-editor.org/rfc/rfc6265#section-6.1)).
-const fn longest(field: Field) -> usize {
+/// How many bytes of an answer are kept. An answer that is cut here is still too long to be valid. All of them together
+/// fit into the 4,096 bytes that browsers keep of a cookie
+/// ([RFC 6265, section 6.1](https://www.rfc-editor.org/rfc/rfc6265#section-6.1)).
+const fn kept_bytes(field: Field) -> usize {
     match field {
         Field::Date | Field::Seats => 40,
         Field::Name | Field::Email => 600,
@@ -130,13 +133,13 @@ impl Reason {
 impl Draft {
     /// One value a line. `until`: Unix seconds.
     fn write(&self, id: &str, until: u64) -> String {
-        let Self { step, typed, reason, counter, replaces } = self;
-        let mut text = format!("{id}\n{until}\n{}\n{}\n{counter}\n{replaces}", step.as_str(), reason.as_str());
+        let Self { step, typed, reason, counter, replaces, mark } = self;
+        let (step, reason) = (step.as_str(), reason.as_str());
+        let mut text = format!("{id}\n{until}\n{step}\n{reason}\n{counter}\n{replaces}\n{mark}");
         for (field, value) in typed {
-            // A field has one line. A browser sends no other characters of this kind.
-            let mut value: String = value.chars().filter(|character| !character.is_control()).collect();
-            value.truncate(value.floor_char_boundary(longest(*field)));
-            text += &format!("\n{}={value}", field.as_str());
+            // No value has a line end.
+            let kept = &value[..value.floor_char_boundary(kept_bytes(*field))];
+            text += &format!("\n{}={kept}", field.as_str());
         }
         text
     }
@@ -150,12 +153,12 @@ impl Draft {
         let step = Step::parse(line()?)?;
         let reason = line()?;
         let reason = Reason::EVERY.into_iter().find(|known| known.as_str() == reason)?;
-        let (counter, replaces) = (line()?.parse().ok()?, line()?.parse().ok()?);
+        let (counter, replaces, mark) = (line()?.parse().ok()?, line()?.parse().ok()?, line()?.to_owned());
         let typed = lines.filter_map(|line| {
             let (name, value) = line.split_once('=')?;
             Some((Field::EVERY.into_iter().find(|field| field.as_str() == name)?, value.to_owned()))
         });
-        Some(Self { step, typed: typed.collect(), reason, counter, replaces })
+        Some(Self { step, typed: typed.collect(), reason, counter, replaces, mark })
     }
 }
 
@@ -189,6 +192,10 @@ mod tests {
         headers.iter().fold(request, |request, header| request.insert_header(*header)).to_http_request()
     }
 
+    fn mark() -> String {
+        "0123456789abcdef0123456789abcdef".to_owned()
+    }
+
     fn pair(cookie: &str) -> &str {
         cookie.split(';').next().expect("a pair")
     }
@@ -196,7 +203,8 @@ mod tests {
     #[test]
     fn a_draft_is_for_one_browser_at_one_address_for_ten_minutes() {
         let typed = vec![(Field::Name, "Ada \"=\\ Lovelace".into()), (Field::Seats, String::new())];
-        let draft = Draft { step: Step::Contact, typed, reason: Reason::Overtaken, counter: 7, replaces: true };
+        let draft =
+            Draft { step: Step::Contact, typed, reason: Reason::Overtaken, counter: 7, replaces: true, mark: mark() };
         let hers = "booking=472ed977dc2fd2700dbb03a58634f789fd58d911";
         let viewer = request(hers, &[]);
         let browser = Browser::of(&viewer);
@@ -225,7 +233,14 @@ mod tests {
     fn the_longest_answers_fit_into_a_cookie() {
         let typed = Field::EVERY.map(|field| (field, "🛶".repeat(20_000)));
         let (counter, replaces) = ((1 << 53) - 1, false);
-        let draft = Draft { step: Step::Details, typed: typed.to_vec(), reason: Reason::Unwritten, counter, replaces };
+        let draft = Draft {
+            step: Step::Details,
+            typed: typed.to_vec(),
+            reason: Reason::Unwritten,
+            counter,
+            replaces,
+            mark: mark(),
+        };
         let viewer = request("", &[("x-forwarded-proto", "https")]);
         let browser = Browser::of(&viewer);
         let (id, cookie) = seal(ONE).cookie(&viewer, &browser, &draft, NOW);

@@ -9,14 +9,14 @@ use stickshift_contract::VersionCode;
 
 use crate::booking::{Answers, Field, Problem};
 use crate::serve::edge_headers::text;
-use crate::serve::themed_app::browser::is_from_elsewhere;
+use crate::serve::themed_app::browser::Sender;
 use crate::serve::themed_app::draft::Draft;
 
 /// How many bytes a form may have: 64 KiB.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// Counters stay below this, so that each has a next one. No viewer takes so many steps.
-const MOST_STEPS: u64 = 1 << 53;
+const COUNTER_LIMIT: u64 = 1 << 53;
 
 /// What a person typed, valid or not. It has no `Debug`, because it is personal data.
 #[derive(Clone, Default)]
@@ -28,11 +28,13 @@ pub(super) struct Posted {
     /// The version whose page it comes from.
     pub(super) version: VersionCode,
     /// The counter of the activity as the page was rendered with it.
-    pub(super) step: u64,
+    pub(super) counter: u64,
     /// Whether the form began a booking when it was rendered.
     pub(super) replaces: bool,
     /// See [`Browser::form_mark`](crate::serve::themed_app::browser::Browser::form_mark).
     pub(super) mark: String,
+    /// The id of the draft that the page showed.
+    pub(super) draft: Option<String>,
 }
 
 /// Why a posted form is not looked at.
@@ -74,10 +76,10 @@ impl Typed {
         self.0.get(&field).map(String::as_str)
     }
 
-    /// The valid answers to some questions, and what is wrong with the others.
-    pub(super) fn check(&self, fields: impl IntoIterator<Item = Field>) -> (Answers, BTreeMap<Field, Problem>) {
+    /// The valid answers, and what is wrong with the others.
+    pub(super) fn check(&self) -> (Answers, BTreeMap<Field, Problem>) {
         let (mut answers, mut problems) = (Answers::default(), BTreeMap::new());
-        for field in fields {
+        for field in Field::EVERY {
             let typed = self.get(field);
             if typed.is_none() && field.is_optional() {
                 // Nobody has asked yet.
@@ -90,7 +92,7 @@ impl Typed {
         (answers, problems)
     }
 
-    /// The same for a draft.
+    /// What was typed, for a draft.
     pub(super) fn to_draft(&self) -> Vec<(Field, String)> {
         self.0.iter().map(|(field, value)| (*field, value.clone())).collect()
     }
@@ -102,13 +104,14 @@ impl Posted {
         let fields = Self::fields(request, payload).await?;
         let value = |name: &str| fields.get(name).ok_or(Refusal::Incomplete);
         let typed = Field::EVERY.into_iter().filter_map(|field| Some((field, fields.get(field.as_str())?.clone())));
-        let step = value("step")?.parse().ok().filter(|step| *step < MOST_STEPS);
+        let counter = value("counter")?.parse().ok().filter(|counter| *counter < COUNTER_LIMIT);
         Ok(Self {
             typed: Typed(typed.collect()),
             version: VersionCode::parse(value("version")?).map_err(|_| Refusal::Incomplete)?,
-            step: step.ok_or(Refusal::Incomplete)?,
+            counter: counter.ok_or(Refusal::Incomplete)?,
             replaces: fields.contains_key("replaces"),
             mark: value("mark")?.clone(),
+            draft: fields.get("draft").cloned(),
         })
     }
 
@@ -121,7 +124,7 @@ impl Posted {
     async fn fields(request: &HttpRequest, payload: web::Payload) -> Result<BTreeMap<String, String>, Refusal> {
         const FORM: &str = "application/x-www-form-urlencoded";
         const TYPE: HeaderName = CONTENT_TYPE;
-        if is_from_elsewhere(request) {
+        if Sender::of(request) == Sender::Other {
             return Err(Refusal::FromElsewhere);
         }
         let media_type = text(request.headers(), &TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
@@ -133,7 +136,9 @@ impl Posted {
             Ok(Err(_)) => return Err(Refusal::NoForm),
             Err(_) => return Err(Refusal::TooLong),
         };
-        Ok(form_urlencoded::parse(&body).into_owned().collect())
+        // A field has one line. Browsers send no line ends, but they do send tabs.
+        let plain = |value: &str| value.replace(char::is_control, " ");
+        Ok(form_urlencoded::parse(&body).map(|(name, value)| (name.into_owned(), plain(&value))).collect())
     }
 }
 

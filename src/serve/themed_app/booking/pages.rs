@@ -28,12 +28,12 @@ pub(in crate::serve::themed_app) struct Pages {
     pub(in crate::serve::themed_app) same_site: SameSite,
 }
 
-/// Whom a page is for.
-pub(super) struct Shown<'a> {
+/// The pages for one request.
+pub(super) struct PagesFor<'a> {
     pages: &'a Pages,
     browser: &'a Browser,
     language: Language,
-    /// What its forms have of the browser and its session.
+    /// See [`Browser::form_mark`].
     mark: String,
     gives_secret: bool,
 }
@@ -44,18 +44,24 @@ pub(super) struct FormPage {
     pub(super) typed: Typed,
     pub(super) problems: BTreeMap<Field, Problem>,
     pub(super) notice: Option<Notice>,
-    /// [`Activity::step`].
+    /// [`Activity::counter`].
     pub(super) counter: u64,
     /// Whether the step begins a booking.
     pub(super) replaces: bool,
+    /// The mark that the form has kept from its first page; `None` for a new one.
+    pub(super) mark: Option<String>,
+    /// The id of the draft that is shown.
+    pub(super) draft_id: Option<String>,
 }
 
 /// What happened, for the viewer.
 pub(super) enum Notice {
     /// The session had ended. What was typed is in the form.
     Ended,
-    /// The form was not taken, and the browser has not kept what was typed.
+    /// The form was not taken, and the browser has not kept what was typed. Nothing is saved.
     DraftLost,
+    /// The same, and something is saved.
+    DraftGone,
     /// The session of this browser's last booking is over.
     NewSession,
     /// The viewer has come from another version half-way.
@@ -83,25 +89,26 @@ impl Notice {
 
     /// Whether something that was sent is not saved.
     fn is_problem(&self) -> bool {
-        !matches!(self, Self::NewSession | Self::OtherVersion | Self::Forgotten)
+        !matches!(self, Self::DraftGone | Self::NewSession | Self::OtherVersion | Self::Forgotten)
     }
 }
 
 impl FormPage {
     fn empty(step: Step) -> Self {
         let (typed, problems) = (Typed::default(), BTreeMap::new());
-        Self { step, typed, problems, notice: None, counter: 0, replaces: true }
+        Self { step, typed, problems, notice: None, counter: 0, replaces: true, mark: None, draft_id: None }
     }
 
     /// The form of a draft. It still fits the activity as it was when the form was first rendered.
     pub(super) fn of_draft(step: Step, typed: Typed, draft: &Draft) -> Self {
-        Self { typed, counter: draft.counter, replaces: draft.replaces, ..Self::empty(step) }
+        let Draft { counter, replaces, ref mark, .. } = *draft;
+        Self { typed, counter, replaces, mark: Some(mark.clone()), ..Self::empty(step) }
     }
 
     /// A form that fits the activity as it is now.
     pub(super) fn new(step: Step, typed: Typed, activity: &Activity, booking: &Booking) -> Self {
         let replaces = booking.version.is_none() || booking.confirmed_at.is_some();
-        Self { typed, counter: activity.step, replaces, ..Self::empty(step) }
+        Self { typed, counter: activity.counter, replaces, ..Self::empty(step) }
     }
 }
 
@@ -154,6 +161,8 @@ struct FormTemplate<'a> {
     replaces: bool,
     /// Whether anything was entered.
     can_forget: bool,
+    form_mark: String,
+    draft_id: Option<String>,
     mark: String,
 }
 
@@ -178,18 +187,19 @@ struct MessageTemplate<'a> {
     mark: Option<String>,
 }
 
-impl Shown<'_> {
+impl PagesFor<'_> {
     /// The page of a step.
     pub(super) fn form(self, status: StatusCode, page: FormPage) -> Result<HttpResponse, RenderError> {
         let Self { pages: &Pages { version, ref theme, flow, same_site }, browser, language, mark, gives_secret } =
             self;
-        let FormPage { step, typed, mut problems, notice, counter, replaces } = page;
+        let FormPage { step, typed, mut problems, notice, counter, replaces, mark: first_mark, draft_id } = page;
         problems.retain(|field, _| step.fields().contains(field));
         let steps = flow.steps();
         let place = steps.iter().position(|other| *other == step).unwrap_or(0);
-        let (answers, _) = typed.check(Field::EVERY);
+        let (answers, _) = typed.check();
         let others = match &notice {
-            Some(Notice::Overtaken(answers)) => rows(answers, language, flow, false),
+            // The page of this step shows them anyway.
+            Some(Notice::Overtaken(answers)) if step != Step::Confirm => rows(answers, language, flow, false),
             _ => Vec::new(),
         };
         let is_asked = |field: &Field| step.fields().contains(field);
@@ -211,10 +221,13 @@ impl Shown<'_> {
             counter,
             replaces,
             can_forget: !typed.is_empty(),
+            form_mark: first_mark.unwrap_or_else(|| mark.clone()),
+            draft_id,
             mark,
         };
         let mut response = html(status).body(template.render()?);
-        if browser.is_new && gives_secret {
+        if gives_secret {
+            // It lasts as long as the session's cookie.
             super::add_cookie(&mut response, &browser.cookie(same_site));
         }
         Ok(response)
@@ -236,14 +249,20 @@ impl Shown<'_> {
 
 impl Pages {
     /// Pages for a browser in a session, if it has one. `gives_secret`: whether the browser may get its secret.
-    pub(super) fn shown<'a>(
+    pub(super) fn for_request<'a>(
         &'a self,
         request: &HttpRequest,
         browser: &'a Browser,
         session: Option<Token>,
         gives_secret: bool,
-    ) -> Shown<'a> {
-        Shown { pages: self, browser, language: Language::of(request), mark: browser.form_mark(session), gives_secret }
+    ) -> PagesFor<'a> {
+        PagesFor {
+            pages: self,
+            browser,
+            language: Language::of(request),
+            mark: browser.form_mark(session),
+            gives_secret,
+        }
     }
 
     /// The booking cannot be read.
@@ -266,34 +285,34 @@ impl Pages {
         )
     }
 
-    /// A form that is not looked at.
+    /// A form that is refused.
     pub(super) fn refuse(&self, refusal: Refusal) -> Result<HttpResponse, RenderError> {
         let (status, heading, sentence) = match refusal {
             Refusal::FromElsewhere => (
                 StatusCode::FORBIDDEN,
                 "This form came from another site",
-                "Nothing was saved. If you want to book a trip, please begin here.",
+                "Nothing was changed. If you want to book a trip, please begin here.",
             ),
             Refusal::Unchecked => (
                 StatusCode::FORBIDDEN,
                 "This form could not be checked",
-                "Nothing was deleted, because the form belongs to another session or to another browser. Please open \
-                 the booking again.",
+                "Nothing was changed, because your browser has no cookie that belongs to the form. Please open the booking \
+                 again.",
             ),
             Refusal::NoForm => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "This is not a form of ours",
-                "Nothing was saved. Please send the form from its page.",
+                "Nothing was changed. Please send the form from its page.",
             ),
             Refusal::Incomplete => (
                 StatusCode::BAD_REQUEST,
                 "This form is not complete",
-                "Nothing was saved. Please send the form from its page.",
+                "Nothing was changed. Please send the form from its page.",
             ),
             Refusal::TooLong => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "This is more than the form takes",
-                "Nothing was saved. A form may have 64 KiB. Please go back and write less.",
+                "This form is too long",
+                "Nothing was changed. Please go back and shorten your text.",
             ),
         };
         self.message(status, heading, sentence, None)
