@@ -100,12 +100,7 @@ pub(super) async fn show(
     }
     let notice = match &draft {
         Some((_, draft)) => notice_of_draft(draft.reason, &booking),
-        // An address alone proves nothing: somebody may have sent it, or gone on since.
-        None if draft_id.is_some() && booking.version.is_some() => Some(Notice::DraftGone),
-        None if draft_id.is_some() => Some(Notice::DraftLost),
-        None if booking.version.is_some() || browser.is_new => None,
-        None if is_new_session || query == ENDED => Some(Notice::NewSession),
-        None => (query == FORGOTTEN).then_some(Notice::Forgotten),
+        None => notice_of_query(query, is_new_session, &browser, &booking),
     };
     let is_moved = booking.is_half_way_on_another(pages.version);
     let notice = notice.or_else(|| is_moved.then_some(Notice::OtherVersion));
@@ -156,6 +151,18 @@ fn notice_of_draft(reason: Reason, booking: &Booking) -> Option<Notice> {
         Reason::Ended | Reason::Unchecked if booking.version.is_some() => Some(Notice::overtaken(booking)),
         Reason::Ended => Some(Notice::Ended),
         Reason::Unchecked => Some(Notice::Unchecked),
+    }
+}
+
+/// The notice for an address without a draft. The address alone proves nothing: somebody may have sent it, or gone on
+/// since.
+fn notice_of_query(query: &str, is_new_session: bool, browser: &Browser, booking: &Booking) -> Option<Notice> {
+    let is_empty = booking.version.is_none();
+    match query {
+        _ if query.starts_with(DRAFT) => Some(if is_empty { Notice::DraftLost } else { Notice::DraftGone }),
+        _ if !is_empty || browser.is_new => None,
+        _ if is_new_session || query == ENDED => Some(Notice::NewSession),
+        _ => (query == FORGOTTEN).then_some(Notice::Forgotten),
     }
 }
 
