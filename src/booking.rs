@@ -8,7 +8,7 @@ mod answers;
 mod flow;
 mod record;
 
-pub use answers::{Answers, Field, MOST_SEATS, Problem};
+pub use answers::{Answers, Field, MOST_SEATS, Problem, dates};
 pub use flow::{Flow, Step};
 pub use record::Booking;
 

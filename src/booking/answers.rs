@@ -1,6 +1,8 @@
 //! What a person answers, and what is wrong with it.
 
-use chrono::{Months, NaiveDate};
+use std::ops::RangeInclusive;
+
+use chrono::{Days, Months, NaiveDate};
 use email_address::{EmailAddress, Options};
 
 /// A question of a form.
@@ -24,7 +26,7 @@ pub const MOST_SEATS: u8 = 8;
 /// The valid answers. They have no `Debug`, because they are personal data.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// From tomorrow to a year from now.
+    /// One of [`dates`], when it was given.
     pub date: Option<NaiveDate>,
     /// 1 to [`MOST_SEATS`].
     pub seats: Option<u8>,
@@ -126,15 +128,21 @@ impl Answers {
     }
 }
 
+/// The dates that can be booked: from tomorrow to a year from now.
+pub fn dates(today: NaiveDate) -> RangeInclusive<NaiveDate> {
+    today + Days::new(1)..=today + Months::new(12)
+}
+
 fn date(typed: &str, today: NaiveDate) -> Result<NaiveDate, Problem> {
     if typed.is_empty() {
         return Err(problem("Choose a date."));
     }
     let date = typed.parse().map_err(|_| problem("Enter the date as year, month and day: 2027-01-31."))?;
-    if date <= today {
+    let dates = dates(today);
+    if date < *dates.start() {
         return Err(problem("Choose a date after today."));
     }
-    if date > today + Months::new(12) {
+    if date > *dates.end() {
         return Err(problem("Choose a date within the next twelve months."));
     }
     Ok(date)

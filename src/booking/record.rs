@@ -54,8 +54,8 @@ impl Booking {
         self.confirmed_at.is_none() && self.version.is_some_and(|other| other != version)
     }
 
-    /// Whether the booking is as a form with that counter and those answers has left it. Then the form was sent twice, or
-    /// the answer to its write was lost.
+    /// Whether a form with that counter and those answers has left the booking so. Then the form was sent twice, or the
+    /// answer to its write was lost.
     pub fn is_left_by(&self, counter: u64, answers: &Answers, finishes: bool) -> bool {
         self.counter == counter + 1 && self.answers == *answers && self.confirmed_at.is_some() == finishes
     }
@@ -142,7 +142,8 @@ mod tests {
         assert!(theirs.answers == Answers::default() && theirs.version.is_none() && theirs.confirmed_at.is_none());
         assert_eq!(theirs.counter, 1, "their next step needs the current counter");
         let nonsense = json!({
-            "owner": "o", "version": "no version", "date": "never", "seats": 77, "name": ["a"], "email": null, "wishes": true
+            "owner": "o", "version": "no version", "date": "never", "seats": 77, "name": ["a"], "email": null,
+            "wishes": true
         });
         assert!(Booking::read(&activity(nonsense), "o").answers == Answers::default());
         let far = json!({"owner": "o", "date": "+262142-12-31"});

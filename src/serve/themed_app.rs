@@ -9,7 +9,9 @@ mod language;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError, guard, web};
+use actix_web::{
+    FromRequest, Handler, HttpResponse, HttpResponseBuilder, Resource, Responder, ResponseError, guard, web,
+};
 use stickshift_contract::{SessionCookie, VersionCode};
 
 use super::answers::{answer, error_page, method_not_allowed, not_found};
@@ -62,32 +64,25 @@ impl ThemedApp {
         config
             .app_data(self.home.clone())
             .app_data(self.assets.clone())
-            .service(
-                web::resource("/")
-                    .route(web::get().to(home::home))
-                    .route(web::head().to(home::home))
-                    .default_service(web::to(|| method_not_allowed("GET, HEAD"))),
-            )
-            .service(
-                web::resource("/booking")
-                    .route(web::get().to(booking::show))
-                    .route(web::head().to(booking::show))
-                    .default_service(web::to(|| method_not_allowed("GET, HEAD"))),
-            )
-            .service(
-                web::resource("/booking/{step}")
-                    .route(web::get().to(booking::show))
-                    .route(web::head().to(booking::show))
-                    .default_service(web::to(|| method_not_allowed("GET, HEAD, POST"))),
-            )
-            .service(
-                web::resource("/_v/{version}/{file}")
-                    .route(web::get().to(assets::asset))
-                    .route(web::head().to(assets::asset))
-                    .default_service(web::to(|| method_not_allowed("GET, HEAD"))),
-            )
+            .service(page("/", home::home, "GET, HEAD"))
+            .service(page("/booking", booking::show, "GET, HEAD"))
+            .service(page("/booking/{step}", booking::show, "GET, HEAD, POST"))
+            .service(page("/_v/{version}/{file}", assets::asset, "GET, HEAD"))
             .default_service(web::to(not_found));
     }
+}
+
+/// What a path shows. `allowed`: every method that the path takes.
+fn page<F, Args>(path: &str, handler: F, allowed: &'static str) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(move || method_not_allowed(allowed)))
 }
 
 /// CloudFront must neither cache a page nor answer two waiting viewers with one response.

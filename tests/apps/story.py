@@ -318,7 +318,8 @@ def without_javascript(running, folder):
 def languages(running, folder):
     up = logged_up(running, folder, weight=0)
     weekday = lambda names: names[DAY.weekday()]
-    german = weekday(["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"]) + f", {DAY.day}. "
+    days = ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"]
+    german = f"{weekday(days)}, {DAY.day}. "
     japanese = f"{DAY.year}年{DAY.month}月{DAY.day}日{weekday('月火水木金土日')}曜日"
     for tag, date, price in (("en-GB", DAY.strftime("%A, %B ") + f"{DAY.day}, {DAY.year}", "€1,247.50"),
                              ("de-AT,en", german, "1.247,50 €"), ("ja", japanese, "€1,247.50")):

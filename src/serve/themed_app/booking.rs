@@ -15,7 +15,7 @@ use stickshift_session::Session;
 
 use super::browser::{Browser, Sender};
 use super::draft::{Draft, DraftSeal, Reason};
-use super::html;
+use super::{RenderError, html};
 use crate::booking::{Answers, Booking, Step};
 use crate::clock::unix_now;
 use crate::serve::answers::not_found;
@@ -23,8 +23,8 @@ use crate::serve::edge_headers::route;
 use crate::serve::session_layer::{SessionLayer, Taken};
 use crate::store::activity::{Activity, ActivityStep};
 use form::{Posted, Refusal, Typed};
+pub(super) use pages::Pages;
 use pages::{FormPage, Notice, PagesFor};
-pub(super) use pages::{Pages, RenderError};
 
 type Rendered = Result<HttpResponse, RenderError>;
 
@@ -216,8 +216,8 @@ pub(super) async fn take_step(
         let next = if finishes { DONE } else { pages.flow.step_to_show(None, &answers).as_str() };
         let mut response = see(&format!("/booking/{next}"));
         let has_draft = |id: &String| drafts.read(&request, &browser, id, unix_now()).is_some();
-        if let Some(cookie) = posted.draft.filter(has_draft).and_then(|_| drafts.cookie_to_delete(&request)) {
-            add_cookie(&mut response, &cookie);
+        if posted.draft.is_some_and(|id| has_draft(&id)) {
+            delete_draft(&request, &drafts, &mut response);
         }
         response
     } else {
@@ -272,9 +272,7 @@ pub(super) async fn forget(
     }
     let mut response = if is_forgotten {
         let mut response = see(&format!("/booking?{FORGOTTEN}"));
-        if let Some(cookie) = drafts.cookie_to_delete(&request) {
-            add_cookie(&mut response, &cookie);
-        }
+        delete_draft(&request, &drafts, &mut response);
         response
     } else {
         pages.not_forgotten(mark)?
@@ -294,6 +292,12 @@ async fn refuse(request: &HttpRequest, layer: &SessionLayer, pages: &Pages, refu
 /// Sends the browser to another page of ours. A reload there sends nothing again.
 fn see(path: &str) -> HttpResponse {
     html(StatusCode::SEE_OTHER).insert_header((LOCATION, path)).finish()
+}
+
+fn delete_draft(request: &HttpRequest, drafts: &DraftSeal, response: &mut HttpResponse) {
+    if let Some(cookie) = drafts.cookie_to_delete(request) {
+        add_cookie(response, &cookie);
+    }
 }
 
 fn add_cookie(response: &mut HttpResponse, cookie: &str) {

@@ -37,7 +37,7 @@ pub(super) struct Posted {
     pub(super) draft: Option<String>,
 }
 
-/// Why a posted form is not looked at.
+/// Why a posted form is refused.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Refusal {
     /// A page of another origin has sent it.

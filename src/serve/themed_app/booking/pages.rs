@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use chrono::{Days, Months};
 use stickshift_contract::{SameSite, Token, VersionCode};
 
 use super::form::{Refusal, Typed, today};
-use crate::booking::{Answers, Booking, Field, Flow, MOST_SEATS, Problem, SEAT_CENTS, Step};
-pub(in crate::serve::themed_app) use crate::serve::themed_app::RenderError;
+use crate::booking::{Answers, Booking, Field, Flow, MOST_SEATS, Problem, SEAT_CENTS, Step, dates};
+use crate::serve::themed_app::RenderError;
 use crate::serve::themed_app::browser::Browser;
 use crate::serve::themed_app::draft::Draft;
 use crate::serve::themed_app::html;
@@ -193,7 +192,8 @@ impl PagesFor<'_> {
         let Self { pages: &Pages { version, ref theme, flow, same_site }, browser, language, mark, gives_secret } =
             self;
         let FormPage { step, typed, mut problems, notice, counter, replaces, mark: first_mark, draft_id } = page;
-        problems.retain(|field, _| step.fields().contains(field));
+        let is_asked = |field: &Field| step.fields().contains(field);
+        problems.retain(|field, _| is_asked(field));
         let steps = flow.steps();
         let place = steps.iter().position(|other| *other == step).unwrap_or(0);
         let (answers, _) = typed.check();
@@ -202,7 +202,6 @@ impl PagesFor<'_> {
             Some(Notice::Overtaken(answers)) if step != Step::Confirm => rows(answers, language, flow, false),
             _ => Vec::new(),
         };
-        let is_asked = |field: &Field| step.fields().contains(field);
         let hidden = Field::EVERY.into_iter().filter(|field| !is_asked(field));
         let template = FormTemplate {
             version,
@@ -296,8 +295,8 @@ impl Pages {
             Refusal::Unchecked => (
                 StatusCode::FORBIDDEN,
                 "This form could not be checked",
-                "Nothing was changed, because your browser has no cookie that belongs to the form. Please open the booking \
-                 again.",
+                "Nothing was changed, because your browser has no cookie that belongs to the form. Please open the \
+                 booking again.",
             ),
             Refusal::NoForm => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -365,7 +364,10 @@ fn input<'a>(field: Field, typed: &'a Typed, problems: &'a BTreeMap<Field, Probl
         Field::Wishes => ("Wishes (optional)", Some("For example a seat at the window".to_owned()), "text", "off"),
     };
     let range = match field {
-        Field::Date => Some(((today() + Days::new(1)).to_string(), (today() + Months::new(12)).to_string())),
+        Field::Date => {
+            let dates = dates(today());
+            Some((dates.start().to_string(), dates.end().to_string()))
+        }
         Field::Seats => Some(("1".to_owned(), MOST_SEATS.to_string())),
         Field::Name | Field::Email | Field::Wishes => None,
     };
