@@ -5,7 +5,7 @@
 //! - [`forward`] sends a request on to another server.
 //! - [`local`] is everything that stands in for AWS on one machine.
 //! - [`store`] is DynamoDB: sessions, plans and pulses in their tables.
-//! - `status` is what an operator sees.
+//! - `operator` is what an operator sees and does, by command or on the dashboard.
 
 pub mod booking;
 mod causes;
@@ -15,9 +15,9 @@ pub mod listener;
 pub mod local;
 pub mod loopback;
 pub mod minute_log;
+#[cfg(feature = "operator")]
+pub mod operator;
 pub mod serve;
 pub mod settings;
-#[cfg(feature = "operator")]
-pub mod status;
 pub mod store;
 pub mod theme;

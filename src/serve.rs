@@ -89,6 +89,7 @@ impl RunningOrigin {
 pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb) -> Result<RunningOrigin> {
     let Settings { version, app, shared, tls } = settings;
     let metrics = web::Data::new(Metrics::new(version));
+    let dynamodb = dynamodb.counted_by(metrics.calls.clone());
     let tls = tls.map(|files| tls::server_config(files, metrics.certificate_expires.clone())).transpose()?;
     let (session_logs, sidecar_logs) = (web::Data::<SessionLogs>::default(), web::Data::<SidecarLogs>::default());
     let table = shared.tables.sessions;

@@ -1,6 +1,7 @@
 //! DynamoDB: AWS's or the embedded one. They differ only in endpoint and credentials.
 
 pub mod activity;
+mod calls;
 pub mod lease;
 pub mod plans;
 pub mod pulses;
@@ -23,6 +24,8 @@ use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use stickshift_edge::replicas::Replicas;
+
+pub use calls::Calls;
 
 /// The region if none is set, as in the article.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -82,6 +85,12 @@ impl DynamoDb {
             // It accepts any credentials, and the SDK requires some.
             .credentials_provider(Credentials::new("embedded", "embedded", None, None, "stickshift"));
         Self { config: with_limits(config).build(), is_local: true }
+    }
+
+    /// The same, and `calls` counts what its clients send.
+    #[must_use]
+    pub fn counted_by(self, calls: Calls) -> Self {
+        Self { config: self.config.to_builder().interceptor(calls).build(), ..self }
     }
 
     /// A client for the app and the operator, with connections of its own.

@@ -73,7 +73,13 @@ pub struct Pulse {
     /// Writes of sessions that failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed_writes: u64,
-    /// Unix seconds of the last one.
+    /// Calls to DynamoDB that read, the SDK's second attempts among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub table_reads: u64,
+    /// Calls to DynamoDB that write, likewise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub table_writes: u64,
+    /// Unix seconds of the last write of a session that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failed_write: Option<u64>,
     /// What became of drawn sessions, by the revision that they were drawn under: the last
@@ -110,11 +116,6 @@ impl Pulse {
     /// How many revisions a pulse has at most. The highest ones stay.
     pub const REVISIONS: usize = 16;
 
-    /// A number of drawn sessions, under every revision.
-    pub fn sum_of(&self, number: fn(&Draws) -> u64) -> u64 {
-        self.revisions.values().fold(0, |sum, draws| sum.saturating_add(number(draws)))
-    }
-
     /// Requests of every reason.
     pub fn requests(&self) -> u64 {
         self.requests.values().flatten().fold(0, |sum, count| sum.saturating_add(*count))
@@ -123,6 +124,34 @@ impl Pulse {
     /// Requests that were answered with a 5xx status.
     pub fn server_errors(&self) -> u64 {
         self.requests.values().fold(0, |sum, classes| sum.saturating_add(classes[4]))
+    }
+}
+
+impl Draws {
+    /// What was counted since `earlier`, an older state of this.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            drawn: self.drawn.saturating_sub(earlier.drawn),
+            first_failed: self.first_failed.saturating_sub(earlier.first_failed),
+            renewed: self.renewed.saturating_sub(earlier.renewed),
+            failed: self.failed.saturating_sub(earlier.failed),
+            finished: self.finished.saturating_sub(earlier.finished),
+            first_answers: self.first_answers.since(&earlier.first_answers),
+        }
+    }
+
+    /// Adds every count of another.
+    pub fn add_all(&mut self, other: &Self) {
+        let numbers = [
+            (&mut self.drawn, other.drawn),
+            (&mut self.first_failed, other.first_failed),
+            (&mut self.renewed, other.renewed),
+            (&mut self.failed, other.failed),
+            (&mut self.finished, other.finished),
+        ];
+        numbers.into_iter().for_each(|(sum, number)| *sum = sum.saturating_add(number));
+        self.first_answers.add_all(&other.first_answers);
     }
 }
 

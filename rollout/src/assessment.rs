@@ -347,7 +347,7 @@ fn counted(run: &Run, gate: Gate) -> impl Fn(u64) -> bool {
     move |revision| run.revisions.get(&revision).is_some_and(|judged| !is_left_out(judged))
 }
 
-fn failures(run: &Run, counts: &Pair<ByRevision>, gate: Gate) -> Failures {
+pub(crate) fn failures(run: &Run, counts: &Pair<ByRevision>, gate: Gate) -> Failures {
     pick(run, counts, counted(run, gate), |counts| gate.numbers(counts).1)
 }
 

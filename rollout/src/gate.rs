@@ -131,6 +131,11 @@ impl GateReport {
     /// The same at the other end.
     pub const LOWEST_EVIDENCE: f64 = 1e-100;
 
+    /// The evidence as it is shown.
+    pub(crate) fn shown(evidence: f64) -> f64 {
+        evidence.clamp(Self::LOWEST_EVIDENCE, Self::HIGHEST_EVIDENCE)
+    }
+
     /// A failure takes at least so many failures on the canary.
     const FEWEST_FAILURES: u64 = 3;
 }
@@ -163,7 +168,7 @@ impl Reading {
             seen: *seen,
             failed: late.on_canary(),
             failed_on_both: late.on_both(),
-            evidence: early.evidence(limits.tolerance).clamp(GateReport::LOWEST_EVIDENCE, GateReport::HIGHEST_EVIDENCE),
+            evidence: GateReport::shown(early.evidence(limits.tolerance)),
             threshold: limits.threshold(),
             ratio: (low, Some(high).filter(|high| high.is_finite())),
             tolerance: limits.tolerance,

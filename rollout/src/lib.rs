@@ -3,6 +3,7 @@
 //!
 //! This crate is pure: `now` is an argument, and nothing is read or written.
 
+mod activity;
 mod assessment;
 mod change;
 mod drained;
@@ -13,8 +14,10 @@ mod live;
 mod refusal;
 mod report;
 mod run;
+mod series;
 mod watch;
 
+pub use activity::Activity;
 pub use assessment::{Check, Hold, RunReport, seconds_in_words};
 pub use change::{Change, Leaving, canary};
 pub use drained::{Departing, Gone, Obstacle, PROPAGATION_SECONDS};
@@ -28,4 +31,5 @@ pub use run::{
     BASELINE_ANSWERS, Decided, Decision, Judged, Look, OnFail, Outcome, Paused, Phase, Run, RunOptions, RunRefusal,
     Seen, Turn,
 };
+pub use series::{Evidence, Series, Stretch, begin_of, first_minute};
 pub use watch::{ByRevision, Counts, Crashed, Finished, Pair, Watch};

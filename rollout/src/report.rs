@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use stickshift_contract::{Histogram, PULSE_SILENCE_SECONDS, Pulse};
 
+use crate::activity::Activity;
+
 /// How far a report looks back, in seconds.
 pub const WINDOW_SECONDS: u64 = 300;
 
@@ -91,21 +93,20 @@ impl VersionReport {
             .min_by_key(|earlier| earlier.written_at);
         // An instance that started within the window has counted since its start.
         let before = if pulse.started_at >= window_begin { &start } else { before.unwrap_or(pulse) };
-        let since = |count: fn(&Pulse) -> u64| count(pulse).saturating_sub(count(before));
-        let requests = since(Pulse::requests);
-        add(&mut self.requests, requests);
-        add(&mut self.server_errors, since(Pulse::server_errors));
-        add(&mut self.misdirected, since(|pulse| pulse.misdirected));
-        add(&mut self.failed_writes, since(|pulse| pulse.failed_writes));
-        self.latencies.add_all(&pulse.latencies.since(&before.latencies));
-        add(&mut self.first_failed, since(|pulse| pulse.sum_of(|draws| draws.first_failed)));
-        add(&mut self.renewed, since(|pulse| pulse.sum_of(|draws| draws.renewed)));
-        add(&mut self.failed, since(|pulse| pulse.sum_of(|draws| draws.failed)));
-        add(&mut self.finished, since(|pulse| pulse.sum_of(|draws| draws.finished)));
-        let drawn = |pulse: &Pulse| pulse.revisions.get(&revision).map_or(0, |draws| draws.drawn);
-        add(&mut self.drawn, drawn(pulse).saturating_sub(drawn(before)));
+        let activity = Activity::between(before, pulse);
+        add(&mut self.requests, activity.requests);
+        add(&mut self.server_errors, activity.server_errors);
+        add(&mut self.misdirected, activity.misdirected);
+        add(&mut self.failed_writes, activity.failed_writes);
+        self.latencies.add_all(&activity.latencies);
+        add(&mut self.first_failed, activity.sum_of(|draws| draws.first_failed));
+        add(&mut self.renewed, activity.sum_of(|draws| draws.renewed));
+        add(&mut self.failed, activity.sum_of(|draws| draws.failed));
+        add(&mut self.finished, activity.sum_of(|draws| draws.finished));
+        add(&mut self.drawn, activity.draws.get(&revision).map_or(0, |draws| draws.drawn));
         if is_alive {
-            self.requests_per_second += per_second(requests, pulse.written_at.saturating_sub(before.written_at));
+            self.requests_per_second +=
+                per_second(activity.requests, pulse.written_at.saturating_sub(before.written_at));
         }
     }
 }

@@ -109,7 +109,7 @@ impl<T> Pair<T> {
 }
 
 impl Counts {
-    fn new(draws: &Draws, slow_above: Option<u8>) -> Self {
+    pub(crate) fn new(draws: &Draws, slow_above: Option<u8>) -> Self {
         Self {
             drawn: draws.drawn,
             first_failed: draws.first_failed,

@@ -44,3 +44,14 @@ pub(super) fn in_words(plan: &Plan, version: VersionCode, planned: &PlannedVersi
         state => state.to_string(),
     }
 }
+
+/// Reads the address of a site, `https://HOST`.
+#[cfg(feature = "operator")]
+pub(super) fn parse_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    match host.map(|host| host.trim_end_matches('/')) {
+        Some(host) if !host.is_empty() && host.bytes().all(is_part) => Ok(text.to_owned()),
+        _ => Err(format!("`{text}`: expected the address of a site, for example https://www.example.com")),
+    }
+}

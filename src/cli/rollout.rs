@@ -23,9 +23,10 @@ use history::History;
 use preview::Preview;
 use run::RunArguments;
 pub(crate) use run::TakenBack;
-use site::{Site, SiteArguments};
+use site::Site;
 use status::StatusArguments;
 use steer::Pause;
+use stickshift::operator::{self, SiteArguments};
 pub(crate) use wait::TimedOut;
 
 #[derive(Debug, Args)]
@@ -81,7 +82,7 @@ enum Verb {
 
 /// Runs a verb. Errors are for people and say what to do.
 pub(super) async fn rollout(arguments: Rollout) -> Result<()> {
-    let site = Site::find(arguments.site, arguments.json).await?;
+    let site = Site { site: operator::Site::find(arguments.site).await?, is_json: arguments.json };
     match arguments.verb {
         Verb::Status(status) => status.run(&site).await,
         Verb::History(history) => history.run(&site).await,

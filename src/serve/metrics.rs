@@ -14,6 +14,7 @@ use stickshift_contract::{Pulse, Route, VersionCode};
 
 use super::tally::Tally;
 use crate::clock::unix_now;
+use crate::store::Calls;
 
 /// The counters of one version.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     latency: Histogram,
+    /// Calls to DynamoDB.
+    pub calls: Calls,
     /// What only pulses have.
     pub tally: Tally,
     /// Sessions that began here.
@@ -84,6 +87,9 @@ impl Metrics {
             "When the certificate of TLS ends, 0 without TLS",
             certificate_expires.clone(),
         );
+        let calls = Calls::default();
+        registry.register("table_reads", "Calls to DynamoDB that read", calls.reads.clone());
+        registry.register("table_writes", "Calls to DynamoDB that write", calls.writes.clone());
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::<u64, AtomicU64>::default();
             registry.register(name, help, counter.clone());
@@ -98,6 +104,7 @@ impl Metrics {
             sessions_failed: counter("sessions_failed", "Sessions that saw their first answer with a 5xx status"),
             sessions_finished: counter("sessions_finished", "Sessions that finished their activity"),
             misdirected: counter("misdirected", "Requests that the edge meant for another version"),
+            calls,
             open_connections,
             lease_age,
             certificate_expires,
@@ -127,6 +134,7 @@ impl Metrics {
         pulse.open_connections = self.open_connections.get().try_into().unwrap_or(0);
         pulse.misdirected = self.misdirected.get();
         pulse.failed_writes = self.writes_failed.get();
+        (pulse.table_reads, pulse.table_writes) = (self.calls.reads.get(), self.calls.writes.get());
         self.tally.put_into(pulse);
     }
 

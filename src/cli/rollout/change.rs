@@ -1,20 +1,19 @@
 //! The verbs that change the plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use stickshift::clock::unix_now;
-use stickshift::status::Live;
-use stickshift::store::plans::{PlanStoreError, highest_revision, read_revision, write_plan};
-use stickshift_contract::{Domain, Origin, Plan, PlanRecord, Port, Protocol, VersionCode, Weight};
-use stickshift_rollout::{Change, Danger, Leaving, Refusal, canary, dangers};
+use stickshift::operator::change::{self, Aborted, Outrun, Proposal, Terms};
+use stickshift::operator::words::parse_reason;
+use stickshift_contract::{Domain, Origin, Plan, Port, Protocol, VersionCode, Weight};
+use stickshift_rollout::{Change, Leaving, Refusal};
 
 use super::site::Site;
-use super::steer;
 use super::wait::{Deadline, gone, until_drained};
-use super::words;
+use super::words::{self, parse_time};
 use crate::cli::arguments::parse_weight;
 
 /// What every change takes.
@@ -172,58 +171,30 @@ impl Drain {
 impl Abort {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
         let leaving = if self.evict { Leaving::Evict } else { Leaving::Drain };
-        let running = steer::canary_of_run(site).await;
-        let version = match self.version.or(running) {
+        let version = match self.version {
             Some(version) => version,
-            None => canary(&site.plan_in_force().await?.plan)?,
+            None => change::version_to_abort(site).await?,
         };
-        let made = self.change.make(site, &Change::Abort { version, leaving }).await;
-        let is_of_run = running == Some(version) && !self.change.dry_run;
-        match made {
-            Ok(()) if is_of_run => {}
-            // The version is as it should be, and only the rollout is still to be ended.
-            Err(cause) if is_of_run && cause.is::<Refusal>() => {
+        match change::abort(site, version, leaving, &self.change.terms()).await.map_err(with_plans)? {
+            Aborted::Changed(proposal) => self.change.show(site, &proposal),
+            Aborted::RolloutEnded { version, cause } => {
                 let text = format!("The plan stays as it is: {cause}. The rollout to version {version} ends.");
-                words::show(&if site.is_json { json!({ "note": text }).to_string() } else { text })?;
+                words::show(&if site.is_json { json!({ "note": text }).to_string() } else { text })
             }
-            made => return made,
         }
-        let by = format!("{}: {}", site.caller().await?, self.change.reason);
-        steer::end_run(site, by.trim_end_matches(": ")).await
     }
 }
 
 impl Remove {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
-        if !self.change.force {
-            // Nothing less than every item says that there is none.
-            let count = Live::count(&site.sessions, unix_now(), u64::MAX).await?.on(self.version).sessions;
-            if count > 0 {
-                bail!(
-                    "{count} sessions are on version {}: drain it first, or move them now with `remove {} --force`",
-                    self.version,
-                    self.version
-                );
-            }
-        }
         self.change.make(site, &Change::Remove(self.version)).await
     }
 }
 
 impl Undo {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
-        let revision = site.plan_in_force().await?.plan.revision();
-        let wanted = match self.to {
-            Some(wanted) => wanted,
-            None => revision.checked_sub(1).filter(|before| *before > 0).context("there is no plan before this one")?,
-        };
-        let earlier = read_revision(&site.client, &site.rollout_table, wanted).await;
-        let earlier = earlier.with_context(|| format!("could not read revision {wanted}"))?;
-        let earlier = earlier.with_context(|| format!("the history has no revision {wanted}: see `history`"))?;
-        let reason = format!("back to revision {wanted}");
-        let PlanChange { reason: given, dry_run, force } = self.change;
-        let reason = if given.is_empty() { reason } else { format!("{reason}: {given}") };
-        PlanChange { reason, dry_run, force }.make(site, &Change::PutBack(earlier.plan)).await
+        let (change, reason) = change::undo(site, self.to, &self.change.reason).await?;
+        PlanChange { reason, ..self.change }.make(site, &change).await
     }
 }
 
@@ -247,46 +218,19 @@ impl PlanChange {
         self.make_above(site, change, 0).await
     }
 
-    /// The same, with a revision above `known`. An abort does not give up because somebody else was faster.
+    /// The same, with a revision above `known`.
     async fn make_above(&self, site: &Site, change: &Change, known: u64) -> Result<()> {
-        let attempts = if matches!(change, Change::Abort { .. }) { ABORT_ATTEMPTS } else { 1 };
-        let mut made = self.attempt(site, change, known).await;
-        for _ in 1..attempts {
-            if !made.as_ref().is_err_and(anyhow::Error::is::<Outrun>) {
-                break;
-            }
-            made = self.attempt(site, change, known).await;
-        }
-        made
+        let terms = Terms { above: known, ..self.terms() };
+        self.show(site, &change::change(site, change, &terms).await.map_err(with_plans)?)
     }
 
-    async fn attempt(&self, site: &Site, change: &Change, known: u64) -> Result<()> {
-        let before = site.plan_in_force().await?.plan;
-        let highest = highest_revision(&site.client, &site.rollout_table).await;
-        let highest = highest.with_context(|| format!("could not read the history from {}", site.name))?;
-        let after = change.apply(&before, highest.unwrap_or(0).max(known), unix_now())?;
-        if !self.force {
-            refuse_dangers(site, change, &before, &after).await?;
-        }
-        if !self.dry_run {
-            let (changed_at, changed_by) = (unix_now(), site.caller().await?);
-            let record = PlanRecord { plan: after.clone(), changed_at, changed_by, why: self.reason.clone() };
-            match write_plan(&site.client, &site.rollout_table, before.revision(), &record).await {
-                Err(PlanStoreError::Conflict(_) | PlanStoreError::InHistory(_)) => {
-                    let PlanRecord { plan, changed_at, changed_by, why } = site.plan_in_force().await?;
-                    return Err(Outrun(format!(
-                        "revision {} of {} is by {}: {}\n{}",
-                        plan.revision(),
-                        words::time(changed_at),
-                        words::plain(&changed_by),
-                        words::plain(&why),
-                        compared(&before, &plan).trim_end()
-                    ))
-                    .into());
-                }
-                written => written.with_context(|| format!("could not write the plan to {}", site.name))?,
-            }
-        }
+    fn terms(&self) -> Terms {
+        let Self { reason, dry_run, force } = self;
+        Terms { by: None, reason: reason.clone(), is_dry_run: *dry_run, is_forced: *force, seen: None, above: 0 }
+    }
+
+    fn show(&self, site: &Site, proposal: &Proposal) -> Result<()> {
+        let (before, after) = (&proposal.before.plan, &proposal.after);
         if site.is_json {
             let made = json!({ "before": before, "after": after, "is_dry_run": self.dry_run });
             return words::show(&made.to_string());
@@ -296,42 +240,18 @@ impl PlanChange {
         } else {
             format!("Revision {} is in force. Every edge uses it within 10 s.", after.revision())
         };
-        words::show(&format!("{}\n\n{}\n{outcome}", site.name, compared(&before, &after)))
+        words::show(&format!("{}\n\n{}\n{outcome}", site.name, compared(before, after)))
     }
 }
 
-/// How often an abort is tried.
-const ABORT_ATTEMPTS: u32 = 5;
-
-/// The plan changed between the read and the write.
-#[derive(Debug, thiserror::Error)]
-#[error("somebody else was faster, so nothing was changed: {0}")]
-struct Outrun(String);
-
-/// Errors: the plan is dangerous.
-async fn refuse_dangers(site: &Site, change: &Change, before: &Plan, after: &Plan) -> Result<()> {
-    // An emergency must not wait for what instances and edges say of themselves.
-    let is_emergency = matches!(change, Change::Abort { .. } | Change::Reissue);
-    let mut last = BTreeMap::new();
-    for &version in after.versions().keys() {
-        match site.pulses.last(version).await {
-            Ok(stored) => drop(last.insert(version, stored.pulses)),
-            Err(cause) if is_emergency => {
-                log::warn!("whether instances are alive is not known: {cause}");
-                return Ok(());
-            }
-            Err(cause) => return Err(cause).context("could not read what the instances report"),
+/// Whoever was outrun sees what the other one changed.
+fn with_plans(cause: anyhow::Error) -> anyhow::Error {
+    match cause.downcast_ref() {
+        Some(Outrun { before: Some(before), now }) => {
+            anyhow::anyhow!("{cause}\n{}", compared(before, &now.plan).trim_end())
         }
+        _ => cause,
     }
-    let dangers = dangers(before, after, &last, unix_now()).into_iter();
-    let dangers: Vec<String> = dangers
-        .filter(|danger| !is_emergency || matches!(danger, Danger::NoInstance(_)))
-        .map(|danger| danger.to_string())
-        .collect();
-    if !dangers.is_empty() {
-        bail!("{}; nothing was changed, and --force changes it all the same", dangers.join("; "));
-    }
-    Ok(())
 }
 
 /// Two plans side by side.
@@ -342,13 +262,6 @@ fn compared(before: &Plan, after: &Plan) -> String {
         rows.push(vec![version.to_string(), words::version(before, version), words::version(after, version)]);
     }
     words::table(&rows)
-}
-
-pub(super) fn parse_reason(text: &str) -> Result<String, String> {
-    if text.chars().any(char::is_control) {
-        return Err("a reason is one line of text, without control characters".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 /// Reads `http://HOST:PORT` or `https://HOST`.
@@ -367,19 +280,4 @@ fn parse_origin_url(text: &str) -> Result<Origin, String> {
     let domain = Domain::parse(domain).map_err(|cause| cause.to_string())?;
     let port = Port::new(port).map_err(|cause| cause.to_string())?;
     Ok(Origin { domain, port, protocol })
-}
-
-/// Reads a length of time such as `45s`, `30m`, `2h` or `1d`, as seconds.
-pub(super) fn parse_time(text: &str) -> Result<u64, String> {
-    let expected = || format!("`{text}`: expected a number and s, m, h or d, for example 30m");
-    let unit = text.chars().last().ok_or_else(expected)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(expected()),
-    };
-    let count: u32 = text[..text.len() - 1].parse().map_err(|_| expected())?;
-    u64::from(count).checked_mul(seconds).filter(|seconds| *seconds > 0).ok_or_else(expected)
 }

@@ -1,6 +1,6 @@
 //! Where a rollout is that runs by itself, in words.
 
-use stickshift_rollout::{GateReport, Phase, Run, RunReport, Verdict, seconds_in_words};
+use stickshift_rollout::{GateReport, Phase, Run, RunReport, seconds_in_words};
 
 use super::words::{self, WARNING};
 
@@ -35,17 +35,7 @@ pub(super) fn as_line(run: &Run) -> String {
     let hold = run.held.as_ref().map(|hold| format!("; held: {hold}"));
     let pause = run.paused.as_ref().map(|paused| format!("; paused: {}", words::plain(&paused.why)));
     let missing = if missing.is_empty() { missing } else { format!("; missing: {missing}") };
-    [Some(place(run)), figures, hold, pause, Some(missing)].into_iter().flatten().collect()
-}
-
-fn place(run: &Run) -> String {
-    let of = run.options.steps.len();
-    match &run.phase {
-        Phase::Baseline => "before the first step".to_owned(),
-        Phase::WarmUp { .. } => format!("step 1 of {of}, {} %, warming up", run.weight()),
-        Phase::Step { index, .. } => format!("step {} of {of}, {} %", index.saturating_add(1), run.weight()),
-        Phase::Ended { outcome, why } => format!("{outcome}, {}", words::plain(why)),
-    }
+    [Some(words::place(run)), figures, hold, pause, Some(missing)].into_iter().flatten().collect()
 }
 
 /// Where it is, with a bar of the step's time.
@@ -53,12 +43,12 @@ fn step(run: &Run) -> String {
     let (since, whole) = match run.phase {
         Phase::WarmUp { since } => (since, run.options.warm_up_seconds),
         Phase::Step { since, .. } => (since, run.options.every_seconds),
-        _ => return place(run),
+        _ => return words::place(run),
     };
     let gone = run.watched.as_secs().saturating_sub(since);
     let full = gone.saturating_mul(BAR).checked_div(whole).unwrap_or(BAR).min(BAR);
     let bar: String = (0..BAR).map(|part| if part < full { '#' } else { '-' }).collect();
-    format!("{} [{bar}] {} of {}", place(run), seconds_in_words(gone), seconds_in_words(whole))
+    format!("{} [{bar}] {} of {}", words::place(run), seconds_in_words(gone), seconds_in_words(whole))
 }
 
 /// The evidence, gate by gate.
@@ -69,18 +59,10 @@ fn gates(report: &RunReport, run: &Run) -> String {
     rows.extend(report.gates.iter().map(row));
     let table = words::table(&rows);
     if words::width().is_some_and(|width| table.lines().any(|line| line.chars().count() > width)) {
-        let lines = report.gates.iter().map(|gate| format!("- {gate}: {}\n", verdict(gate)));
+        let lines = report.gates.iter().map(|gate| format!("- {gate}: {}\n", words::verdict(gate.verdict)));
         return lines.collect();
     }
     table
-}
-
-fn verdict(gate: &GateReport) -> &'static str {
-    match gate.verdict {
-        Verdict::Fail => "FAIL",
-        Verdict::Pass => "pass",
-        Verdict::Inconclusive => "not yet",
-    }
 }
 
 fn row(gate: &GateReport) -> Vec<String> {
@@ -92,6 +74,6 @@ fn row(gate: &GateReport) -> Vec<String> {
         format!("{:.2} of {:.0}", gate.evidence, gate.threshold),
         format!("{low:.2} to {high} ({})", gate.tolerance),
         format!("{:.1} % ({} %)", gate.highest_share * 100.0, (gate.max_share * 1000.0).round() / 10.0),
-        verdict(gate).to_owned(),
+        words::verdict(gate.verdict).to_owned(),
     ]
 }

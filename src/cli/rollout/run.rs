@@ -13,12 +13,11 @@ use stickshift_rollout::{
     seconds_in_words,
 };
 
-use super::change::parse_time;
 use super::commands::{Checks, Notifier};
 use super::screen::Screen;
 use super::site::Site;
 use super::wait::TimedOut;
-use super::words;
+use super::words::{self, parse_time};
 use crate::cli::stop::StopSignal;
 
 /// How often the pulses are looked at, unless they come more often.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use stickshift::status::{COUNTED_ITEMS, Status};
-use stickshift_contract::{PlanRecord, Protocol, VersionCode};
+use stickshift::clock::unix_now;
+use stickshift::operator::status::{COUNTED_ITEMS, Live, Status};
+use stickshift_contract::{PlanRecord, VersionCode};
 use stickshift_rollout::{Count, VersionReport};
 
-use super::change::parse_time;
 use super::progress;
 use super::site::Site;
 use super::wait::{Deadline, gone, until_drained};
@@ -31,7 +31,7 @@ pub(super) struct StatusArguments {
     #[arg(long, value_name = "EVENT", conflicts_with = "watch")]
     until: Option<Until>,
     /// How long to wait, for example 30m; then the exit status is 4
-    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "until")]
+    #[arg(long, value_name = "TIME", value_parser = words::parse_time, requires = "until")]
     timeout: Option<u64>,
     /// An instance that stopped without saying so and that you know to be switched off; `all` for every one
     #[arg(long, value_name = "INSTANCE", requires = "until")]
@@ -101,20 +101,13 @@ impl StatusArguments {
     async fn read(&self, site: &Site, is_in_a_line: bool) -> Result<String> {
         let bound = if self.exact { u64::MAX } else { COUNTED_ITEMS };
         let record = site.plan_in_force().await?;
-        let status = Status::read(record, &site.runs, &site.sessions, &site.pulses, bound).await?;
+        let live = Live::count(&site.sessions, unix_now(), bound).await?;
+        let status = Status::read(site, record, live).await?;
         Ok(match (site.is_json, is_in_a_line) {
             (true, _) => as_json(&status),
             (false, true) => as_line(&status),
             (false, false) => as_text(&status, site),
         })
-    }
-}
-
-/// `29`, or `about 1234000 (1200000 to 1268000)`.
-fn in_words(count: Count) -> String {
-    match count.interval {
-        None => count.sessions.to_string(),
-        Some((low, high)) => format!("about {} ({low} to {high})", count.sessions),
     }
 }
 
@@ -175,10 +168,7 @@ const ROWS: [&str; 11] = [
 /// What the rows say of a version.
 fn column(status: &Status, version: VersionCode) -> [String; ROWS.len()] {
     let plan = &status.record.plan;
-    let origin = plan.versions().get(&version).map_or_else(String::new, |planned| {
-        let protocol = if planned.origin.protocol == Protocol::Https { "https" } else { "http" };
-        format!("{protocol}://{}:{}", planned.origin.domain, planned.origin.port)
-    });
+    let origin = plan.versions().get(&version).map_or_else(String::new, |planned| words::origin(&planned.origin));
     let new = status.share_of_new(version).map_or_else(
         || "-".to_owned(),
         |(share, (low, high))| format!("{:.1} % ({:.1} to {:.1})", share * 100.0, low * 100.0, high * 100.0),
@@ -191,7 +181,7 @@ fn column(status: &Status, version: VersionCode) -> [String; ROWS.len()] {
         words::version(plan, version),
         origin,
         new,
-        in_words(status.live.on(version)),
+        words::count(status.live.on(version)),
         format!("{}, at first {}", report.failed, report.first_failed),
         report.finished.to_string(),
         format!("{:.1}/s, {} 5xx", report.requests_per_second, percent(report.server_errors, report.requests)),
@@ -218,7 +208,7 @@ fn percent(part: u64, whole: u64) -> String {
 fn as_line(status: &Status) -> String {
     let plan = &status.record.plan;
     let versions = plan.versions().keys().map(|version| {
-        let (state, live) = (words::version(plan, *version), in_words(status.live.on(*version)));
+        let (state, live) = (words::version(plan, *version), words::count(status.live.on(*version)));
         format!("version {version}: {state}, {live} live sessions")
     });
     format!("revision {}; {}\n", plan.revision(), versions.collect::<Vec<_>>().join("; "))

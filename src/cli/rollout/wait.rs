@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
-use stickshift::status::{COUNTED_ITEMS, DrainWatch};
+use stickshift::operator::status::{COUNTED_ITEMS, DrainWatch};
 use stickshift_contract::{State, VersionCode};
 use stickshift_rollout::{Gone, Obstacle};
 
@@ -109,7 +109,7 @@ pub(super) async fn until_drained(
 async fn round(site: &Site, watches: &mut [(VersionCode, DrainWatch)]) -> Result<(String, Duration, Vec<String>)> {
     let (mut text, mut pause, mut left) = (String::new(), ROUND, Vec::new());
     for (version, watch) in watches {
-        let look = watch.look(&site.client, &site.rollout_table, &site.sessions, &site.pulses).await;
+        let look = watch.look(site).await;
         let (obstacles, items_read) = look.with_context(|| format!("could not ask {}", site.name))?;
         if items_read > COUNTED_ITEMS {
             pause = ROUND_OF_A_LARGE_TABLE;

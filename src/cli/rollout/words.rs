@@ -1,28 +1,10 @@
-//! How plans and times are printed.
+//! How the commands print.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
-use stickshift_contract::{Plan, State, VersionCode};
-
-/// Unix seconds as `2026-11-24 21:20:31 UTC`.
-pub(super) fn time(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::<Utc>::from_timestamp(seconds, 0));
-    time.map_or_else(|| seconds.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
-}
-
-/// What a plan says about a version: `live, stable, 90.00 %`, or `-` without it.
-pub(super) fn version(plan: &Plan, version: VersionCode) -> String {
-    let Some(planned) = plan.versions().get(&version) else { return "-".to_owned() };
-    let stable = if plan.stable() == version { ", stable" } else { "" };
-    let until = planned.until.map_or_else(String::new, |until| format!(" until {}", time(until)));
-    match planned.state {
-        State::Live => format!("live{stable}, {} %", planned.weight),
-        state => format!("{state}{until}"),
-    }
-}
+pub(super) use stickshift::operator::words::{count, origin, parse_time, place, plain, time, verdict, version};
 
 /// How a warning begins. In a terminal it has a color.
 pub(super) const WARNING: &str = "warning: ";
@@ -68,11 +50,6 @@ pub(super) fn show_in_place(text: &str, before: &str) -> Result<()> {
 /// How wide the terminal is; `None` in a pipe.
 pub(super) fn width() -> Option<usize> {
     terminal_size::terminal_size().filter(|_| is_for_person()).map(|(width, _)| usize::from(width.0))
-}
-
-/// A text that somebody wrote, on one line and without anything that could steer a terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 
 /// The text with lines that fit the terminal, each with its end. A row of a table is cut, any other line goes on below.

@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::Client;
 use stickshift_contract::{LEASE_SILENCE_SECONDS, PlanRecord, State, VersionCode};
 use stickshift_rollout::{
     Confidence, Count, Departing, Gone, Obstacle, Run, VersionReport, WINDOW_SECONDS, interval, is_alive,
 };
 
+use super::Site;
 use crate::clock::unix_now;
 use crate::store::plans::read_plan_in_force;
-use crate::store::pulses::PulseStore;
-use crate::store::runs::RunStore;
 use crate::store::sessions::{Counts, SessionStore};
 
 /// A table with more items is not read whole, unless somebody asks for it.
@@ -68,26 +66,19 @@ pub struct DrainWatch {
 }
 
 impl Status {
-    /// Reads it. A table of sessions with more than `bound` items is estimated. Errors: a table cannot be used.
-    pub async fn read(
-        record: PlanRecord,
-        runs: &RunStore,
-        sessions: &SessionStore,
-        pulses: &PulseStore,
-        bound: u64,
-    ) -> Result<Self> {
-        let live = Live::count(sessions, unix_now(), bound).await?;
+    /// Reads what belongs to a plan and to the sessions that were counted. Errors: a table cannot be used.
+    pub async fn read(site: &Site, record: PlanRecord, live: Live) -> Result<Self> {
         let (mut reports, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
         let mut lease_age_seconds = None;
-        let (run, unreadable_run) = match runs.read().await {
+        let (run, unreadable_run) = match site.runs.read().await {
             Ok(run) => (run, None),
             Err(cause) => (None, Some(format!("the rollout that runs cannot be read: {cause}"))),
         };
         for &version in record.plan.versions().keys() {
-            let (last, now) = (pulses.last(version).await.context(PULSES)?, unix_now());
+            let (last, now) = (site.pulses.last(version).await.context(PULSES)?, unix_now());
             // Clocks differ, and the report measures by the clocks of the instances.
             let (from, to) = (now.saturating_sub(2 * WINDOW_SECONDS), now + WINDOW_SECONDS);
-            let minutes = pulses.minutes(version, from, to).await.context(PULSES)?;
+            let minutes = site.pulses.minutes(version, from, to).await.context(PULSES)?;
             let alive = last.pulses.iter().filter(|pulse| is_alive(pulse, now));
             // Whoever saw the last beat is right.
             lease_age_seconds = alive.filter_map(|pulse| pulse.lease_age_seconds).chain(lease_age_seconds).min();
@@ -233,19 +224,14 @@ impl DrainWatch {
     /// Everything that keeps the version from being switched off now, and how many items were read to know it.
     ///
     /// Errors: a table cannot be used, or there is no plan.
-    pub async fn look(
-        &mut self,
-        client: &Client,
-        rollout_table: &str,
-        sessions: &SessionStore,
-        pulses: &PulseStore,
-    ) -> Result<(Vec<Obstacle>, u64)> {
+    pub async fn look(&mut self, site: &Site) -> Result<(Vec<Obstacle>, u64)> {
         // Nothing less than every item says that there is no session.
-        let live = Live::count(sessions, unix_now(), u64::MAX).await?;
+        let live = Live::count(&site.sessions, unix_now(), u64::MAX).await?;
         self.last_end = live.last_ends.get(&Some(self.version)).copied().unwrap_or(0).max(self.last_end);
-        let last = pulses.last(self.version).await.context(PULSES)?;
+        let last = site.pulses.last(self.version).await.context(PULSES)?;
         // Read last: a plan that gave the version sessions meanwhile is seen.
-        let record = read_plan_in_force(client, rollout_table).await?.context("there is no plan any more")?;
+        let record =
+            read_plan_in_force(&site.client, &site.rollout_table).await?.context("there is no plan any more")?;
         if record.plan.revision() != self.revision {
             (self.revision, self.quiet_since) = (record.plan.revision(), None);
         }
