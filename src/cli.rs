@@ -3,6 +3,8 @@
 mod arguments;
 #[cfg(feature = "operator")]
 mod completions;
+#[cfg(feature = "operator")]
+mod dashboard;
 mod edge;
 mod health;
 #[cfg(feature = "operator")]
@@ -52,6 +54,9 @@ enum Command {
     #[cfg(feature = "operator")]
     /// Change where new sessions go, and see where sessions are
     Rollout(rollout::Rollout),
+    #[cfg(feature = "operator")]
+    /// Show a rollout on a page, live, and change it there
+    Dashboard(dashboard::DashboardArguments),
     /// Ask a version on this machine whether it is healthy, and exit with 0 or 1
     Health(health::Health),
     #[cfg(feature = "operator")]
@@ -71,6 +76,8 @@ pub(crate) async fn run() -> Result<()> {
         Some(Command::Sidecar(arguments)) => sidecar::sidecar(arguments).await,
         #[cfg(feature = "operator")]
         Some(Command::Rollout(arguments)) => rollout::rollout(arguments).await,
+        #[cfg(feature = "operator")]
+        Some(Command::Dashboard(arguments)) => dashboard::dashboard(arguments).await,
         Some(Command::Health(arguments)) => health::health(arguments).await,
         #[cfg(feature = "operator")]
         Some(Command::Completions(arguments)) => arguments.print(Cli::command()),

@@ -2,6 +2,7 @@
 //!
 //! - [`booking`] is the activity of the themed app.
 //! - [`serve`] is an origin: it serves one version of the app.
+//! - `dashboard` is the operator's page.
 //! - [`forward`] sends a request on to another server.
 //! - [`local`] is everything that stands in for AWS on one machine.
 //! - [`store`] is DynamoDB: sessions, plans and pulses in their tables.
@@ -10,6 +11,8 @@
 pub mod booking;
 mod causes;
 pub mod clock;
+#[cfg(feature = "operator")]
+pub mod dashboard;
 pub mod forward;
 pub mod listener;
 pub mod local;

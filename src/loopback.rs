@@ -23,7 +23,8 @@ pub fn refusal(headers: &HeaderMap, is_loopback_only: bool) -> Option<&'static s
     None
 }
 
-fn is_loopback_host(value: &HeaderValue) -> bool {
+/// Whether a `Host` header names this machine.
+pub(crate) fn is_loopback_host(value: &HeaderValue) -> bool {
     let Some(authority) = value.to_str().ok().and_then(|host| host.parse::<Uri>().ok()) else { return false };
     authority.host().is_some_and(|host| {
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

@@ -3,13 +3,14 @@
 //! - `site` is what they talk to: AWS, or the `up` on this machine.
 //! - `status` is what they see.
 //! - `change` changes the plan, `steer` the rollout that runs, `preview` makes links.
-//! - `words` says it in words.
+//! - `words` and `table` say it in words.
 
 pub mod change;
 pub mod preview;
 pub mod site;
 pub mod status;
 pub mod steer;
+pub mod table;
 pub mod words;
 
 pub use site::{Site, SiteArguments};

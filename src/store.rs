@@ -3,6 +3,8 @@
 pub mod activity;
 mod calls;
 pub mod lease;
+#[cfg(feature = "operator")]
+pub mod live;
 pub mod plans;
 pub mod pulses;
 #[cfg(feature = "operator")]

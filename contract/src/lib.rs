@@ -55,8 +55,8 @@ pub use route::Route;
 pub use setting::{ROLLOUT_TABLE, SESSIONS_TABLE, Setting, settings_table};
 pub use site::{SITE_FORMAT, SiteRecord, site_parameter};
 pub use tables::{
-    PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, RUN, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNameError, TableNames,
-    TableSchema, minute_key, minute_partition, plan_history_key, pulse_partition,
+    LIVE_PARTITION, PLAN_IN_FORCE, PLAN_PARTITION, ROLLOUT_SCHEMA, RUN, SESSIONS_SCHEMA, TTL_ATTRIBUTE, TableNameError,
+    TableNames, TableSchema, minute_key, minute_partition, plan_history_key, pulse_partition,
 };
 pub use timing::Timing;
 pub use token::{Token, TokenError};

@@ -53,6 +53,9 @@ pub fn minute_key(unix_seconds: u64, instance: &str) -> String {
     format!("{:010}#{instance}", unix_seconds / 60)
 }
 
+/// The hash key of the live sessions that a dashboard counted, once a minute; the range key is the minute.
+pub const LIVE_PARTITION: &str = "live";
+
 /// The names of the tables, the same in every region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableNames {

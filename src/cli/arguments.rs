@@ -7,6 +7,10 @@ use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, 
 /// Where a version answers monitors.
 pub(super) const ADMIN_LISTEN: &str = "127.0.0.1:9464";
 
+/// Where the dashboard listens.
+#[cfg(feature = "operator")]
+pub(super) const DASHBOARD_LISTEN: &str = "127.0.0.1:8090";
+
 /// Reads `VERSION=PERCENT`.
 pub(super) fn parse_weight(text: &str) -> Result<(VersionCode, Weight), String> {
     let (version, weight) = text.split_once('=').ok_or("expected VERSION=PERCENT, for example 2=10")?;

@@ -1,20 +1,24 @@
 //! `stickshift up`: everything on this machine.
 
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use log::info;
+use stickshift::dashboard::{Dashboard, DashboardConfig};
 use stickshift::forward::Target;
+use stickshift::listener::bind;
 use stickshift::local::machine::{DataDir, Machine, MachineConfig, RunningVersion};
 use stickshift::local::{RunningUp, SharedRng};
+use stickshift::operator::Site;
 use stickshift::settings::{App, Settings};
 use stickshift_contract::{DEADLINE, VersionCode, Weight};
 use stickshift_edge::CustomOrigin;
 
-use super::arguments::{ADMIN_LISTEN, in_words, parse_app, parse_weight};
+use super::arguments::{ADMIN_LISTEN, DASHBOARD_LISTEN, in_words, parse_app, parse_weight};
 use super::stop::StopSignal;
 
 #[derive(Debug, Args)]
@@ -43,12 +47,19 @@ pub(super) struct Up {
     /// Where the embedded DynamoDB listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     dynamodb: SocketAddr,
+    /// Where the dashboard listens, on this machine
+    #[arg(long, value_name = "ADDRESS", default_value = DASHBOARD_LISTEN)]
+    dashboard: SocketAddr,
+    /// Let the dashboard change the plan and steer the rollout
+    #[arg(long)]
+    allow_changes: bool,
 }
 
 /// Runs until a signal to stop. Errors are for people and say what to do.
 pub(super) async fn up(arguments: Up) -> Result<()> {
     let stop = StopSignal::install()?;
     let mut versions = versions(arguments.themes.as_deref(), &arguments.apps)?;
+    let dashboard = listener_of_dashboard(arguments.dashboard)?;
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let keys = data_dir.keys()?;
     for settings in &mut versions {
@@ -68,10 +79,25 @@ pub(super) async fn up(arguments: Up) -> Result<()> {
         edge_deadline: Duration::from_millis(DEADLINE.default),
     })
     .await?;
-    let _note = running(&machine).note(&arguments.data_dir)?;
-    print!("{}", overview(&machine, &arguments.data_dir));
+    let running = running(&machine);
+    let _note = running.note(&arguments.data_dir)?;
+    let dashboard = Dashboard::start(DashboardConfig {
+        listener: dashboard,
+        site: Site::of_up(running, arguments.data_dir.clone()),
+        may_change: arguments.allow_changes,
+        people: Vec::new(),
+        url: None,
+    })?;
+    let mut overview = overview(&machine, &arguments.data_dir);
+    overview.row(
+        "Dashboard",
+        format!("http://{}", dashboard.address),
+        if arguments.allow_changes { "what the rollout does, and changes to it" } else { "what the rollout does" },
+    );
+    print!("{}", overview.text());
     stop.wait().await;
     info!("stopping: finishing requests in progress");
+    dashboard.stop().await;
     machine.stop().await
 }
 
@@ -125,11 +151,33 @@ fn theme_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What runs where.
-fn overview(machine: &Machine, data_dir: &Path) -> String {
-    let mut lines = vec![format!("Stickshift {}, all on this machine\n", env!("CARGO_PKG_VERSION"))];
-    let mut row = |what: &str, url: String, about: String| lines.push(format!("  {what:<16} {url:<24} {about}"));
-    row("CloudFront", format!("http://{}", machine.cloudfront.address), "open this one".to_owned());
+/// Whoever can reach the dashboard of an `up` may use it.
+fn listener_of_dashboard(address: SocketAddr) -> Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        bail!(
+            "the dashboard of `up` is for this machine only: choose an address on loopback with --dashboard, or start \
+             another one for others with `stickshift dashboard --listen {address}`"
+        );
+    }
+    bind(address, "--dashboard", "the dashboard")
+}
+
+/// What runs where, row by row.
+struct Overview(Vec<String>);
+
+impl Overview {
+    fn row(&mut self, what: &str, url: String, about: &str) {
+        self.0.push(format!("  {what:<16} {url:<24} {about}"));
+    }
+
+    fn text(&self) -> String {
+        format!("{}\n\nCtrl-C stops all of it.\n", self.0.join("\n"))
+    }
+}
+
+fn overview(machine: &Machine, data_dir: &Path) -> Overview {
+    let mut overview = Overview(vec![format!("Stickshift {}, all on this machine\n", env!("CARGO_PKG_VERSION"))]);
+    overview.row("CloudFront", format!("http://{}", machine.cloudfront.address), "open this one");
     for RunningVersion { settings, address, .. } in &machine.versions {
         let version = settings.version;
         let Some(planned) = machine.cloudfront.plan.versions().get(&version) else { continue };
@@ -138,13 +186,12 @@ fn overview(machine: &Machine, data_dir: &Path) -> String {
             App::Themed { theme, .. } => (theme.name.as_str(), about),
             App::Upstream(upstream) => ("Sidecar", format!("{about}; the app is at {}", upstream.target)),
         };
-        row(name, format!("http://{address}"), about);
+        overview.row(name, format!("http://{address}"), &about);
     }
     for RunningVersion { settings, admin_address, .. } in &machine.versions {
         let about = format!("of version {}: /healthz, /readyz, /metrics", settings.version);
-        row("Monitors", format!("http://{admin_address}"), about);
+        overview.row("Monitors", format!("http://{admin_address}"), &about);
     }
-    row("DynamoDB", machine.dynamodb.endpoint().to_owned(), format!("kept in {}", data_dir.display()));
-    lines.push("\nCtrl-C stops all of it.\n".to_owned());
-    lines.join("\n")
+    overview.row("DynamoDB", machine.dynamodb.endpoint().to_owned(), &format!("kept in {}", data_dir.display()));
+    overview
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use stickshift_contract::{LEASE_SILENCE_SECONDS, PlanRecord, State, VersionCode};
+use stickshift_contract::{LEASE_SILENCE_SECONDS, PlanRecord, Pulse, State, VersionCode};
 use stickshift_rollout::{
     Confidence, Count, Departing, Gone, Obstacle, Run, VersionReport, WINDOW_SECONDS, interval, is_alive,
 };
@@ -31,6 +31,8 @@ pub struct Status {
     /// The last rollout that ran by itself.
     pub run: Option<Run>,
     unreadable_run: Option<String>,
+    /// The last pulse of every instance of each version in the plan.
+    pub last: BTreeMap<VersionCode, Vec<Pulse>>,
     /// For how many seconds nobody has looked at it, as the instances have seen it.
     pub lease_age_seconds: Option<u64>,
     /// Pulses of each version that this release cannot read.
@@ -38,7 +40,7 @@ pub struct Status {
 }
 
 /// The live sessions of each version.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Live {
     counts: BTreeMap<Option<VersionCode>, Count>,
     last_ends: Counts,
@@ -68,7 +70,7 @@ pub struct DrainWatch {
 impl Status {
     /// Reads what belongs to a plan and to the sessions that were counted. Errors: a table cannot be used.
     pub async fn read(site: &Site, record: PlanRecord, live: Live) -> Result<Self> {
-        let (mut reports, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
+        let (mut reports, mut unreadable, mut pulses) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut lease_age_seconds = None;
         let (run, unreadable_run) = match site.runs.read().await {
             Ok(run) => (run, None),
@@ -85,8 +87,9 @@ impl Status {
             let report = VersionReport::new(&last.pulses, &minutes.pulses, record.plan.revision(), now);
             reports.insert(version, report);
             unreadable.insert(version, last.unreadable);
+            pulses.insert(version, last.pulses);
         }
-        Ok(Self { record, live, reports, run, unreadable_run, lease_age_seconds, unreadable })
+        Ok(Self { record, live, reports, run, unreadable_run, last: pulses, lease_age_seconds, unreadable })
     }
 
     /// The share of new sessions that arrived at a version under the plan in force, from 0 to 1, and where the true

@@ -1,6 +1,7 @@
 //! Where a rollout is that runs by itself, in words.
 
-use stickshift_rollout::{GateReport, Phase, Run, RunReport, seconds_in_words};
+use stickshift::operator::table::{gate_cells, gate_names};
+use stickshift_rollout::{Phase, Run, RunReport, seconds_in_words};
 
 use super::words::{self, WARNING};
 
@@ -53,27 +54,12 @@ fn step(run: &Run) -> String {
 
 /// The evidence, gate by gate.
 fn gates(report: &RunReport, run: &Run) -> String {
-    let ratio = format!("times version {}", run.stable);
-    let header = ["gate", "failed", "evidence", &ratio, "failing at most", "verdict"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    rows.extend(report.gates.iter().map(row));
+    let mut rows = vec![gate_names(run).to_vec()];
+    rows.extend(report.gates.iter().map(|gate| gate_cells(gate).to_vec()));
     let table = words::table(&rows);
     if words::width().is_some_and(|width| table.lines().any(|line| line.chars().count() > width)) {
         let lines = report.gates.iter().map(|gate| format!("- {gate}: {}\n", words::verdict(gate.verdict)));
         return lines.collect();
     }
     table
-}
-
-fn row(gate: &GateReport) -> Vec<String> {
-    let (low, high) = gate.ratio;
-    let high = high.map_or_else(|| "any".to_owned(), |high| format!("{high:.2}"));
-    vec![
-        gate.gate.to_string(),
-        format!("{} of {}", gate.failed, gate.seen),
-        format!("{:.2} of {:.0}", gate.evidence, gate.threshold),
-        format!("{low:.2} to {high} ({})", gate.tolerance),
-        format!("{:.1} % ({} %)", gate.highest_share * 100.0, (gate.max_share * 1000.0).round() / 10.0),
-        words::verdict(gate.verdict).to_owned(),
-    ]
 }

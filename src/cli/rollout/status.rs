@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use stickshift::clock::unix_now;
 use stickshift::operator::status::{COUNTED_ITEMS, Live, Status};
+use stickshift::operator::table::{ROWS, cells};
 use stickshift_contract::{PlanRecord, VersionCode};
 use stickshift_rollout::{Count, VersionReport};
 
@@ -144,64 +145,11 @@ fn as_text(status: &Status, site: &Site) -> String {
 fn as_table(status: &Status, versions: &[VersionCode]) -> String {
     let mut rows: Vec<Vec<String>> = ROWS.iter().map(|row| vec![(*row).to_owned()]).collect();
     for &version in versions {
-        for (row, cell) in rows.iter_mut().zip(column(status, version)) {
+        for (row, cell) in rows.iter_mut().zip(cells(status, version)) {
             row.push(cell);
         }
     }
     words::table(&rows)
-}
-
-const ROWS: [&str; 11] = [
-    "version",
-    "state",
-    "origin",
-    "new sessions",
-    "live sessions",
-    "failed sessions",
-    "finished",
-    "requests",
-    "p50, p99",
-    "instances",
-    "formats",
-];
-
-/// What the rows say of a version.
-fn column(status: &Status, version: VersionCode) -> [String; ROWS.len()] {
-    let plan = &status.record.plan;
-    let origin = plan.versions().get(&version).map_or_else(String::new, |planned| words::origin(&planned.origin));
-    let new = status.share_of_new(version).map_or_else(
-        || "-".to_owned(),
-        |(share, (low, high))| format!("{:.1} % ({:.1} to {:.1})", share * 100.0, low * 100.0, high * 100.0),
-    );
-    let report = status.reports.get(&version).cloned().unwrap_or_default();
-    let milliseconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value} ms"));
-    let formats: Vec<_> = report.formats.iter().chain(&report.edges).map(String::as_str).collect();
-    [
-        version.to_string(),
-        words::version(plan, version),
-        origin,
-        new,
-        words::count(status.live.on(version)),
-        format!("{}, at first {}", report.failed, report.first_failed),
-        report.finished.to_string(),
-        format!("{:.1}/s, {} 5xx", report.requests_per_second, percent(report.server_errors, report.requests)),
-        format!("{}, {}", milliseconds(report.p50_milliseconds), milliseconds(report.p99_milliseconds)),
-        format!("{}, {} connections", report.instances, report.open_connections),
-        oldest(&formats).map_or_else(|| "-".to_owned(), words::plain),
-    ]
-}
-
-/// The formats that all of them read.
-fn oldest<'a>(formats: &[&'a str]) -> Option<&'a str> {
-    let sum = |formats: &str| -> u64 {
-        ["receipt", "plan"].iter().filter_map(|kind| stickshift_contract::format_read(formats, kind)).sum()
-    };
-    formats.iter().copied().min_by_key(|formats| sum(formats))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".to_owned() } else { format!("{:.2} %", 100.0 * part as f64 / whole as f64) }
 }
 
 /// What can change by somebody's doing, in one line.

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-pub(super) use stickshift::operator::words::{count, origin, parse_time, place, plain, time, verdict, version};
+pub(super) use stickshift::operator::words::{count, parse_time, place, plain, time, verdict, version};
 
 /// How a warning begins. In a terminal it has a color.
 pub(super) const WARNING: &str = "warning: ";

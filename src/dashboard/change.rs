@@ -1,0 +1,360 @@
+//! The forms: each first shows what would change, then changes it, by the functions of the command line.
+
+use std::collections::BTreeSet;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, Query, ReqData};
+use anyhow::{Context as _, Result, anyhow, bail};
+use askama::Template;
+use serde::Deserialize;
+use stickshift_contract::{PASS_HEADER, VersionCode, Weight};
+use stickshift_rollout::{Change, Leaving};
+
+use super::Facts;
+use super::guard::{Guard, Viewer};
+use super::looker::Board;
+use super::page::{Message, html, not_found, see};
+use crate::clock::unix_now;
+use crate::operator::change::{self, Dangerous, Outrun, Proposal, Terms};
+use crate::operator::preview::{DEFAULT_TIME, Preview, parse_pass_time};
+use crate::operator::{Site, steer, words};
+
+/// What an operator can do here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verb {
+    Weight,
+    Promote,
+    Drain,
+    Abort,
+    Undo,
+    Pause,
+    Resume,
+    Preview,
+}
+
+/// What a link or a form says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    version: Option<String>,
+    percent: Option<String>,
+    /// How long a drain lasts.
+    until: Option<String>,
+    leaving: Option<String>,
+    /// The revision to go back to.
+    to: Option<String>,
+    /// How long a preview lasts.
+    time: Option<String>,
+    /// The revision that the page showed as the one in force.
+    seen: Option<String>,
+    csrf: Option<String>,
+    reason: Option<String>,
+    force: Option<String>,
+}
+
+/// A form.
+#[derive(Template)]
+#[template(path = "dashboard/change.html")]
+struct ChangePage<'a> {
+    site: &'a str,
+    title: String,
+    about: &'static str,
+    button: &'static str,
+    problem: Option<String>,
+    version: Option<VersionCode>,
+    to: Option<u64>,
+    field: Option<Field>,
+    rows: Vec<Row>,
+    dangers: Vec<String>,
+    /// The revision that is in force, if the change can be made.
+    confirm: Option<u64>,
+    csrf: &'a str,
+    needs_reason: bool,
+    reason: String,
+    is_abort: bool,
+}
+
+/// What the operator chooses besides the version.
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    value: String,
+    /// Values and what they are called; none for a free text.
+    choices: Vec<(&'static str, &'static str)>,
+}
+
+/// A version before and after.
+struct Row {
+    version: VersionCode,
+    before: String,
+    after: String,
+}
+
+/// Whom a change is by, and what it depends on.
+struct Context<'a> {
+    verb: Verb,
+    facts: &'a Facts,
+    csrf: &'a str,
+}
+
+impl Verb {
+    fn button(self) -> &'static str {
+        match self {
+            Self::Weight => "Set the weight",
+            Self::Promote => "Promote",
+            Self::Drain => "Drain",
+            Self::Abort => "Abort",
+            Self::Undo => "Undo",
+            Self::Pause => "Pause",
+            Self::Resume => "Resume",
+            Self::Preview => "Make a link",
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::Weight => "The version gets this share of new sessions, and the stable version gets the rest.",
+            Self::Promote => "All new sessions go to the version, and it becomes stable. Sessions in progress stay.",
+            Self::Drain => "The version gets no new sessions. Its sessions finish where they are, or move at the end.",
+            Self::Abort => "The version is taken back: it gets no new sessions, and a rollout to it ends.",
+            Self::Undo => "An earlier plan is put in force again, as the next revision.",
+            Self::Pause => "The rollout takes no step. If the version fails, it is taken back all the same.",
+            Self::Resume => "The rollout goes on.",
+            Self::Preview => "A link shows the version to one browser. Whoever has the link can use it.",
+        }
+    }
+
+    fn takes_version(self) -> bool {
+        !matches!(self, Self::Undo | Self::Pause | Self::Resume)
+    }
+}
+
+impl Asked {
+    /// Errors: it is none.
+    fn version(&self) -> Result<VersionCode> {
+        VersionCode::parse(self.version.as_deref().context("which version?")?).map_err(Into::into)
+    }
+
+    fn to(&self) -> Result<u64> {
+        let to = self.to.as_deref().context("which revision?")?;
+        to.parse().map_err(|_| anyhow!("`{to}` is no revision"))
+    }
+
+    fn field(&self, verb: Verb) -> Option<Field> {
+        let (name, label, value, choices) = match verb {
+            Verb::Weight => {
+                ("percent", "Share of new sessions, in percent, for example 2.5", self.percent.clone(), Vec::new())
+            }
+            Verb::Drain => (
+                "until",
+                "How long its sessions may stay, for example 30m; empty: as long as somebody is active",
+                self.until.clone(),
+                Vec::new(),
+            ),
+            Verb::Abort => (
+                "leaving",
+                "What becomes of its sessions",
+                self.leaving.clone().or_else(|| Some("drain".to_owned())),
+                vec![("drain", "They finish where they are"), ("evict", "They move with their next request")],
+            ),
+            Verb::Preview => (
+                "time",
+                "How long the browser sees the version, at most 1d",
+                self.time.clone().or_else(|| Some(DEFAULT_TIME.to_owned())),
+                Vec::new(),
+            ),
+            Verb::Promote | Verb::Undo | Verb::Pause | Verb::Resume => return None,
+        };
+        Some(Field { name, label, value: value.unwrap_or_default(), choices })
+    }
+
+    /// What the plan is asked to become; `None` if something is still to be chosen. And the reason for the history.
+    ///
+    /// Errors: it cannot be asked for.
+    async fn change(&self, verb: Verb, site: &Site) -> Result<Option<(Change, String)>> {
+        let reason = self.reason.clone().unwrap_or_default();
+        let change = match verb {
+            Verb::Weight => match self.percent.as_deref().map(|percent| percent.trim().trim_end_matches([' ', '%'])) {
+                None => return Ok(None),
+                Some(percent) => Change::SetWeights(vec![(self.version()?, Weight::parse_percent(percent)?)]),
+            },
+            Verb::Promote => Change::Promote(self.version()?),
+            Verb::Drain => {
+                let until = self.until.as_deref().map(str::trim).filter(|until| !until.is_empty());
+                let seconds = until.map(words::parse_time).transpose().map_err(|problem| anyhow!(problem))?;
+                Change::Drain { version: self.version()?, until: seconds.map(|seconds| unix_now() + seconds) }
+            }
+            Verb::Abort => Change::Abort { version: self.version()?, leaving: self.leaving()? },
+            Verb::Undo => return Ok(Some(change::undo(site, Some(self.to()?), &reason).await?)),
+            Verb::Pause | Verb::Resume | Verb::Preview => return Ok(None),
+        };
+        Ok(Some((change, reason)))
+    }
+
+    fn leaving(&self) -> Result<Leaving> {
+        match self.leaving.as_deref() {
+            None | Some("drain") => Ok(Leaving::Drain),
+            Some("evict") => Ok(Leaving::Evict),
+            Some(other) => bail!("`{other}`: expected drain or evict"),
+        }
+    }
+}
+
+impl Context<'_> {
+    /// The form, with what the change would do. `problem`: what went wrong when it was sent.
+    async fn page(&self, asked: &Asked, problem: Option<String>) -> ChangePage<'_> {
+        let Self { verb, facts, csrf } = *self;
+        let version = asked.version().ok().filter(|_| verb.takes_version());
+        let title = match (version, asked.to().ok().filter(|_| verb == Verb::Undo)) {
+            (Some(version), _) => format!("{}: version {version}", verb.button()),
+            (_, Some(to)) => format!("Undo: back to revision {to}"),
+            _ => format!("{} the rollout", verb.button()),
+        };
+        let mut page = ChangePage {
+            site: &facts.site.name,
+            title,
+            about: verb.about(),
+            button: verb.button(),
+            problem,
+            version,
+            to: asked.to().ok(),
+            field: asked.field(verb),
+            rows: Vec::new(),
+            dangers: Vec::new(),
+            confirm: None,
+            csrf,
+            needs_reason: verb != Verb::Preview,
+            reason: asked.reason.clone().unwrap_or_default(),
+            is_abort: verb == Verb::Abort,
+        };
+        match self.proposal(asked).await {
+            Ok(None) if matches!(verb, Verb::Pause | Verb::Resume | Verb::Preview) => page.confirm = Some(0),
+            Ok(None) => {}
+            Ok(Some((proposal, dangers))) => {
+                page.rows = rows(&proposal);
+                page.dangers = dangers;
+                page.confirm = Some(proposal.before.plan.revision());
+            }
+            Err(cause) => page.problem = Some(page.problem.unwrap_or_else(|| format!("{cause:#}"))),
+        }
+        page
+    }
+
+    /// What the change would do, and why that would be dangerous.
+    async fn proposal(&self, asked: &Asked) -> Result<Option<(Proposal, Vec<String>)>> {
+        let site = &self.facts.site;
+        if self.verb.takes_version() {
+            asked.version()?;
+        }
+        let Some((change, _)) = asked.change(self.verb, site).await? else { return Ok(None) };
+        let proposal = Proposal::new(site, change, 0).await?;
+        let dangers = proposal.dangers(site).await?;
+        Ok(Some((proposal, dangers)))
+    }
+
+    /// Does it. Errors: it is refused, dangerous, or somebody else was faster.
+    async fn make(&self, asked: &Asked, name: Option<&str>) -> Result<HttpResponse> {
+        let site = &self.facts.site;
+        if self.verb == Verb::Preview {
+            let seconds = parse_pass_time(asked.time.as_deref().unwrap_or(DEFAULT_TIME));
+            let seconds = seconds.map_err(|problem| anyhow!(problem))?;
+            return Ok(preview(&Preview::new(site, asked.version()?, seconds, None, "/").await?));
+        }
+        let reason = asked.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+        let reason = reason.context("say why: the reason stands in the history")?;
+        let reason = words::parse_reason(reason).map_err(|problem| anyhow!(problem))?;
+        let by = match name {
+            Some(name) => name.to_owned(),
+            None => site.caller().await?,
+        };
+        match self.verb {
+            Verb::Pause => drop(steer::pause(site, &by, &reason).await?),
+            Verb::Resume => drop(steer::resume(site, &format!("{by}: {reason}")).await?),
+            verb => {
+                let asked = Asked { reason: Some(reason), ..asked.clone() };
+                let (change, reason) = asked.change(verb, site).await?.context("something is still to be chosen")?;
+                let seen = asked.seen.as_deref().and_then(|seen| seen.parse().ok());
+                let seen = Some(seen.context("the form does not say which plan it was made for")?);
+                let is_forced = asked.force.is_some();
+                let terms = Terms { by: Some(by), reason, is_dry_run: false, is_forced, seen, above: 0 };
+                match change {
+                    Change::Abort { version, leaving } => {
+                        change::abort(site, version, leaving, &terms).await?;
+                    }
+                    change => drop(change::change(site, &change, &terms).await?),
+                }
+            }
+        }
+        Ok(see("/").finish())
+    }
+}
+
+fn rows(proposal: &Proposal) -> Vec<Row> {
+    let (before, after) = (&proposal.before.plan, &proposal.after);
+    let versions: BTreeSet<VersionCode> = before.versions().keys().chain(after.versions().keys()).copied().collect();
+    let row = |version| Row { version, before: words::version(before, version), after: words::version(after, version) };
+    versions.into_iter().map(row).collect()
+}
+
+fn preview(preview: &Preview) -> HttpResponse {
+    let lines = vec![
+        format!(
+            "Open it before {}. The browser then sees the version until {}, with a session of its own there.",
+            words::time(preview.redeem_by),
+            words::time(preview.expires)
+        ),
+        format!("To end it earlier: {}", preview.leave),
+        format!("For programs, as a header: {PASS_HEADER}: {}", preview.header),
+    ];
+    Message::new("A link for one browser", lines).with_link(&preview.link).answer(StatusCode::OK)
+}
+
+/// `GET /changes/{verb}`: what would change.
+pub(super) async fn ask(
+    verb: Path<String>,
+    asked: Query<Asked>,
+    facts: Data<Facts>,
+    guard: Data<Guard>,
+) -> HttpResponse {
+    let Some(verb) = parse(&verb) else { return not_found().await };
+    let context = Context { verb, facts: &facts, csrf: guard.csrf() };
+    html(StatusCode::OK, &context.page(&asked, None).await)
+}
+
+/// `POST /changes/{verb}`: changes it.
+pub(super) async fn make(
+    verb: Path<String>,
+    asked: Form<Asked>,
+    facts: Data<Facts>,
+    guard: Data<Guard>,
+    board: Data<std::sync::Arc<Board>>,
+    viewer: ReqData<Viewer>,
+) -> HttpResponse {
+    let Some(verb) = parse(&verb) else { return not_found().await };
+    let context = Context { verb, facts: &facts, csrf: guard.csrf() };
+    if !asked.csrf.as_deref().is_some_and(|csrf| guard.is_own_form(csrf)) {
+        let problem = "the form is from before the dashboard started: look at the plan once more".to_owned();
+        return html(StatusCode::FORBIDDEN, &context.page(&asked, Some(problem)).await);
+    }
+    match context.make(&asked, viewer.name.as_deref()).await {
+        Ok(answer) => {
+            board.look_now();
+            answer
+        }
+        Err(cause) => {
+            let is_conflict = cause.is::<Outrun>() || cause.is::<Dangerous>();
+            let status = if is_conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+            let problem = match cause.downcast_ref() {
+                Some(Dangerous(_)) => "nothing was changed, because it is dangerous: see below".to_owned(),
+                None => format!("{cause:#}"),
+            };
+            html(status, &context.page(&asked, Some(problem)).await)
+        }
+    }
+}
+
+fn parse(verb: &str) -> Option<Verb> {
+    Verb::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(verb)).ok()
+}

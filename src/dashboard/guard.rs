@@ -1,0 +1,116 @@
+//! Who gets an answer: web pages of other sites do not, nor does whoever has no cookie where others can reach the
+//! dashboard.
+//!
+//! A page of another site can send requests to a dashboard that it cannot reach itself, on loopback or behind a
+//! firewall. A browser then says in `Origin` and
+//! [`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header) where they come from. With
+//! [DNS rebinding](https://owasp.org/www-community/attacks/DNS_Rebinding) it does not, but then `Host` names the page's
+//! domain.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, web};
+use subtle::ConstantTimeEq as _;
+
+use super::assets::ASSETS;
+use super::page::{ENTER, Message};
+use super::people::{People, secret};
+use crate::loopback::is_loopback_host;
+
+/// What decides it.
+#[derive(Debug)]
+pub(super) struct Guard {
+    /// The host and the port in the dashboard's address, if it has one besides those of this machine.
+    pub(super) authority: Option<String>,
+    /// `None`: everybody on this machine.
+    pub(super) people: Option<People>,
+    /// What a form must repeat: no other site can read it.
+    csrf: String,
+}
+
+/// Who sends a request.
+#[derive(Debug, Clone)]
+pub(super) struct Viewer {
+    /// The name; `None` for whoever runs this program.
+    pub(super) name: Option<String>,
+}
+
+impl Guard {
+    pub(super) fn new(authority: Option<String>, people: Option<People>) -> Self {
+        Self { authority, people, csrf: secret() }
+    }
+
+    /// What forms must repeat.
+    pub(super) fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    /// Whether a form repeats it.
+    pub(super) fn is_own_form(&self, csrf: &str) -> bool {
+        self.csrf.as_bytes().ct_eq(csrf.as_bytes()).into()
+    }
+
+    /// Why a request gets no answer, whoever sends it.
+    fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
+        let host = headers.get(HOST);
+        let named = |host: &HeaderValue| {
+            let authority = self.authority.as_ref();
+            authority.is_some_and(|authority| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
+        };
+        if !host.is_some_and(|host| is_loopback_host(host) || named(host)) {
+            return Some("the Host header must name this machine or the address that --url gives");
+        }
+        let is_own = |origin: &HeaderValue| {
+            let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+            let authority = uri.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
+            authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host.as_bytes()))
+        };
+        match headers.get(ORIGIN) {
+            Some(origin) if !is_own(origin) => return Some("other sites must not use the dashboard: see Origin"),
+            None if method != Method::GET && method != Method::HEAD => {
+                return Some("a form must come from the dashboard itself: the Origin header is missing");
+            }
+            _ => {}
+        }
+        let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+        let is_from_other_site = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
+        // Somebody may follow a link to the dashboard, from a chat for example.
+        let is_link = method == Method::GET && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+        (is_from_other_site && !is_link).then_some("other sites must not use the dashboard: see Sec-Fetch-Site")
+    }
+}
+
+/// Lets a request through with its [`Viewer`], or refuses it.
+pub(super) async fn admit(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let guard = request.app_data::<web::Data<Guard>>().expect("the server has it").clone();
+    let refused = |request: ServiceRequest, message: Message| {
+        let answer = message.answer(StatusCode::FORBIDDEN);
+        Ok(request.into_response(answer).map_into_right_body())
+    };
+    if let Some(cause) = guard.refusal(request.method(), request.headers()) {
+        return refused(request, Message::new("No answer for this request", vec![cause.to_owned()]));
+    }
+    let name = match &guard.people {
+        None => None,
+        Some(people) => {
+            let holder = people.holder(request.headers().get_all(COOKIE).map(HeaderValue::as_bytes));
+            let is_open = request.path() == ENTER || request.path().starts_with(ASSETS);
+            if holder.is_none() && !is_open {
+                let lines = [
+                    "Open the link that whoever runs this dashboard gave you. It works once, in one browser.",
+                    "Links are new after each start of the dashboard.",
+                ];
+                return refused(request, Message::new("Who are you?", lines.map(str::to_owned).to_vec()));
+            }
+            holder
+        }
+    };
+    request.extensions_mut().insert(Viewer { name });
+    Ok(next.call(request).await?.map_into_left_body())
+}

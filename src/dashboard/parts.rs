@@ -1,0 +1,216 @@
+//! What a page says beside the charts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use stickshift_contract::{PlanRecord, VersionCode, Weight};
+use stickshift_rollout::{GateReport, Outcome, Phase, Run, Verdict, seconds_in_words};
+
+use super::charts::key_of;
+use crate::operator::status::Status;
+use crate::operator::{table, words};
+
+#[derive(Template)]
+#[template(path = "dashboard/warnings.html")]
+struct Warnings {
+    warnings: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/plan.html")]
+struct Plan<'a> {
+    status: &'a Status,
+    versions: Vec<Version>,
+    may_change: bool,
+}
+
+/// A version in the plan, and what the status says of it.
+struct Version {
+    code: VersionCode,
+    key: String,
+    state: String,
+    cells: [String; table::ROWS.len()],
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/run.html")]
+struct Rollout<'a> {
+    run: Option<&'a Run>,
+    steps: Vec<Step>,
+    progress: Option<Progress>,
+    gates: Vec<GateRow>,
+    begun: String,
+    standing: &'static str,
+    is_over: bool,
+    may_change: bool,
+}
+
+/// How much of a step's time is over, in seconds.
+struct Progress {
+    over: u64,
+    whole: u64,
+    text: String,
+}
+
+/// The evidence of a gate.
+struct GateRow {
+    cells: [String; 6],
+    class: &'static str,
+}
+
+/// A step of a rollout.
+struct Step {
+    weight: Weight,
+    is_done: bool,
+    is_current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/history.html")]
+struct History {
+    entries: Vec<Entry>,
+    may_change: bool,
+}
+
+/// A plan of the history.
+struct Entry {
+    revision: u64,
+    changed_at: u64,
+    date_time: String,
+    since: String,
+    by: String,
+    why: String,
+    differences: Vec<String>,
+    is_in_force: bool,
+}
+
+/// The contents of the page's elements, by their id. `trouble`: since when the tables cannot be read, and why.
+/// `read_at`: when they could be read last, in Unix seconds.
+pub(super) fn parts(
+    status: Option<&Status>,
+    history: &[PlanRecord],
+    versions: &[VersionCode],
+    trouble: Option<(u64, &str)>,
+    read_at: u64,
+    may_change: bool,
+) -> BTreeMap<&'static str, String> {
+    let mut warnings: Vec<String> = trouble.into_iter().map(in_words).collect();
+    warnings.extend(status.iter().flat_map(|status| status.warnings()));
+    let mut parts = BTreeMap::from([
+        ("warnings", rendered(&Warnings { warnings })),
+        ("history", rendered(&History { entries: entries(history), may_change })),
+        ("as-of", as_of(read_at)),
+    ]);
+    if let Some(status) = status {
+        parts.insert("plan", plan(status, versions, may_change));
+        parts.insert("run", rendered(&rollout(status.run.as_ref(), may_change)));
+    }
+    parts
+}
+
+fn rendered(template: &impl Template) -> String {
+    template.render().expect("writing to a String cannot fail")
+}
+
+fn in_words((read_at, cause): (u64, &str)) -> String {
+    if read_at == 0 {
+        return format!("there is nothing to show yet: {cause}");
+    }
+    format!("THE TABLES DO NOT ANSWER since {}, and everything below is of then: {cause}", words::time(read_at))
+}
+
+fn as_of(read_at: u64) -> String {
+    let Some(time) = words::date_time(read_at).filter(|_| read_at > 0) else { return String::new() };
+    let (machine, person) = (time.format("%Y-%m-%dT%H:%M:%SZ"), time.format("%H:%M:%S UTC"));
+    format!("as of <time datetime=\"{machine}\" data-at=\"{read_at}\">{person}</time>")
+}
+
+fn plan(status: &Status, versions: &[VersionCode], may_change: bool) -> String {
+    let version = |(code, planned): (&VersionCode, &stickshift_contract::PlannedVersion)| Version {
+        code: *code,
+        key: key_of(versions, *code),
+        state: planned.state.to_string(),
+        cells: table::cells(status, *code),
+    };
+    rendered(&Plan { status, versions: status.record.plan.versions().iter().map(version).collect(), may_change })
+}
+
+fn rollout(run: Option<&Run>, may_change: bool) -> Rollout<'_> {
+    let Some(run) = run else {
+        let (steps, gates, begun) = (Vec::new(), Vec::new(), String::new());
+        return Rollout { run, steps, progress: None, gates, begun, standing: "", is_over: true, may_change };
+    };
+    let (current, progress) = match run.phase {
+        Phase::WarmUp { since } => (Some(0), Some((since, run.options.warm_up_seconds))),
+        Phase::Step { index, since } => (Some(index), Some((since, run.options.every_seconds))),
+        Phase::Baseline | Phase::Ended { .. } => (None, None),
+    };
+    let has_reached = run.outcome() == Some(Outcome::Reached);
+    let step = |(index, weight): (usize, &Weight)| Step {
+        weight: *weight,
+        is_done: has_reached || current.is_some_and(|current| index < current),
+        is_current: current == Some(index),
+    };
+    let progress = progress.map(|(since, whole)| {
+        let over = run.watched.as_secs().saturating_sub(since);
+        let text = format!("{} of {}", seconds_in_words(over), seconds_in_words(whole));
+        Progress { over: over.min(whole), whole, text }
+    });
+    let gates = run.report.iter().flat_map(|report| &report.gates);
+    let gates = gates.map(|gate| GateRow { cells: table::gate_cells(gate), class: verdict_class(gate) }).collect();
+    let standing = match (run.outcome(), &run.paused, &run.held) {
+        (Some(Outcome::Reached), ..) => "reached",
+        (Some(Outcome::Failed), ..) => "failed",
+        (Some(Outcome::Aborted), ..) => "aborted",
+        (None, Some(_), _) => "paused",
+        (None, None, Some(_)) => "held",
+        (None, None, None) => "running",
+    };
+    let steps = run.options.steps.iter().enumerate().map(step).collect();
+    let (begun, is_over) = (words::time(run.started_at), run.outcome().is_some());
+    Rollout { run: Some(run), steps, progress, gates, begun, standing, is_over, may_change }
+}
+
+fn verdict_class(gate: &GateReport) -> &'static str {
+    match gate.verdict {
+        Verdict::Fail => "fail",
+        Verdict::Pass => "pass",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// The plans, the newest first, each with what it changed.
+fn entries(history: &[PlanRecord]) -> Vec<Entry> {
+    let entry = |(place, record): (usize, &PlanRecord)| Entry {
+        revision: record.plan.revision(),
+        changed_at: record.changed_at,
+        since: words::time(record.changed_at),
+        date_time: words::date_time(record.changed_at)
+            .map_or_else(String::new, |time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        by: words::plain(&record.changed_by),
+        why: words::plain(&record.why),
+        differences: differences(history.get(place + 1), record),
+        is_in_force: place == 0,
+    };
+    history.iter().enumerate().map(entry).collect()
+}
+
+/// What changed from one plan to the next, a line for each version.
+fn differences(before: Option<&PlanRecord>, after: &PlanRecord) -> Vec<String> {
+    let before = before.map(|record| &record.plan);
+    let versions = before.into_iter().flat_map(|plan| plan.versions().keys()).chain(after.plan.versions().keys());
+    let versions: BTreeSet<VersionCode> = versions.copied().collect();
+    let said = |version: VersionCode| {
+        let earlier = before.map_or_else(|| "-".to_owned(), |plan| words::version(plan, version));
+        let later = words::version(&after.plan, version);
+        let origins = (before.and_then(|plan| plan.origin(version)), after.plan.origin(version));
+        let moved = match origins {
+            (Some(earlier), Some(later)) if earlier != later => {
+                format!("; origin {} → {}", words::origin(earlier), words::origin(later))
+            }
+            _ => String::new(),
+        };
+        (earlier != later || !moved.is_empty()).then(|| format!("{version}: {earlier} → {later}{moved}"))
+    };
+    versions.into_iter().filter_map(said).collect()
+}
