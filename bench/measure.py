@@ -60,7 +60,7 @@ def start_stickshift(running, folder):
     """
     up = start(running, [TARGET / "dist/stickshift", "--listen", "127.0.0.1:18080", "--dynamodb", DYNAMODB,
                          "--admin-listen", "127.0.0.1:18064",
-                         "--data-dir", folder, "--themes", ROOT / "themes"])
+                         "--dashboard", "127.0.0.1:18060", "--data-dir", folder, "--themes", ROOT / "themes"])
     wait_for_port("127.0.0.1:18081", up)
     return up
 

@@ -66,7 +66,7 @@ def run(rounds, seconds):
         environment = os.environ | {"STICKSHIFT_KEYS": KEY}
         binary = TARGET / "dist/stickshift"
         up = start(running, [binary, "up", "--listen", "127.0.0.1:18080", "--dynamodb", DYNAMODB, "--admin-listen",
-                             "127.0.0.1:18064", "--data-dir", folder / "data",
+                             "127.0.0.1:18064", "--dashboard", "127.0.0.1:18060", "--data-dir", folder / "data",
                              *(f"--app={code}=http://127.0.0.1:{port}" for code, port in SERVERS.items())],
                    env=environment)
         wait_for_port("127.0.0.1:18082", up)

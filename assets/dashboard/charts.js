@@ -1,8 +1,8 @@
 // Draws a chart above each table of numbers. The table is the chart's only data, so that the two
 // cannot differ.
 //
-// A header cell names its column's kind (`data-series`) and version (`data-key`). Colour and shape
-// of a key come from dashboard.css, where the swatches in the tables use them too.
+// A header cell names its column's kind (`data-series`) and version (`data-key`). dashboard.css has
+// the colour and shape of a key, for the tables too.
 import uPlot from "./uPlot.esm.js";
 
 const charts = new Map();
@@ -34,15 +34,14 @@ function drawAll() {
   stale.clear();
 }
 
-// Every chart ends at the time of the numbers, and not at the browser's own time.
+// Every chart ends at the time of the numbers, not at the browser's own.
 function timeWindow() {
   const end = Number(document.querySelector("#as-of [data-at]").dataset.at);
   return [end - Number(document.body.dataset.range), end];
 }
 
 function planChanges() {
-  const marks = [...document.querySelectorAll("[data-mark]")];
-  return marks
+  return [...document.querySelectorAll("[data-mark]")]
     .map(({ dataset }) => ({ at: Number(dataset.mark), label: dataset.label }))
     .sort((one, other) => other.at - one.at);
 }
@@ -67,9 +66,9 @@ class Chart {
     numbers.id ||= `${this.figure.id}-numbers`;
     button.setAttribute("aria-label", `Show the numbers: ${title}`);
     button.setAttribute("aria-controls", numbers.id);
-    button.setAttribute("aria-expanded", "false");
+    button.setAttribute("aria-expanded", false);
     button.addEventListener("click", () => {
-      button.setAttribute("aria-expanded", String(numbers.classList.toggle("open")));
+      button.setAttribute("aria-expanded", numbers.classList.toggle("open"));
     });
     return button;
   }
@@ -116,7 +115,7 @@ class Chart {
 
   draw(page) {
     this.page = page;
-    const [width, height] = [this.box.clientWidth, this.box.clientHeight];
+    const { clientWidth: width, clientHeight: height } = this.box;
     if (!width || !height) return;
     const { color, fontSize, fontFamily } = getComputedStyle(this.box);
     const look = [color, fontSize, devicePixelRatio].join();
@@ -159,7 +158,7 @@ class Chart {
         sync: { key: "stickshift", scales: ["x", null] },
       },
       scales: {
-        x: { time: true, range: () => this.page.window },
+        x: { range: () => this.page.window },
         y: {
           distr: this.log ? 3 : 1,
           range: (_, low, high) => (this.log ? logRange : linearRange)(low, high, unit),
@@ -201,10 +200,9 @@ class Chart {
   }
 
   series({ kind, key }) {
-    const { colour } = this.style(key);
     const { bars, stepped } = uPlot.paths;
     const thin = this.em / 12;
-    const line = { stroke: colour, width: thin * 2, points: { show: false } };
+    const line = { stroke: this.style(key).colour, width: thin * 2, points: { show: false } };
     const area = { ...line, width: thin, fill: isStacked({ kind }) ? this.pattern(key) : null };
     switch (kind) {
       case "dashed":
@@ -217,7 +215,7 @@ class Chart {
         return { ...area, paths: bars({ size: [0.7, this.em * 3] }) };
       case "low":
       case "high":
-        return { ...line, width: 0, stroke: "transparent" };
+        return { ...line, width: 0 };
       default:
         return line;
     }
@@ -230,10 +228,8 @@ class Chart {
       this.figure.append(probe);
       const { backgroundColor, clipPath } = getComputedStyle(probe);
       const corners = [...clipPath.matchAll(/([\d.]+)% ([\d.]+)%/g)];
-      this.styles.set(key, {
-        colour: backgroundColor,
-        shape: corners.map(([, right, down]) => [right / 50 - 1, down / 50 - 1]),
-      });
+      const shape = corners.map(([, right, down]) => [right / 50 - 1, down / 50 - 1]);
+      this.styles.set(key, { colour: backgroundColor, shape });
       probe.remove();
     }
     return this.styles.get(key);
@@ -247,8 +243,8 @@ class Chart {
       const series = position + 1;
       if (column.kind === "high") {
         const low = this.columns.findIndex(({ kind, key }) => kind === "low" && key === column.key);
-        const { colour } = this.style(column.key);
-        if (low >= 0) bands.push({ series: [series, low + 1], fill: translucent(colour) });
+        const fill = translucent(this.style(column.key).colour);
+        if (low >= 0) bands.push({ series: [series, low + 1], fill });
       }
       if (isStacked(column)) {
         if (below) bands.push({ series: [series, below] });
@@ -262,7 +258,7 @@ class Chart {
   pattern(key) {
     const { colour, shape } = this.style(key);
     const size = Math.round(this.em * devicePixelRatio);
-    const tile = make("canvas", "");
+    const tile = make("canvas");
     tile.width = tile.height = size;
     const context = tile.getContext("2d");
     context.fillStyle = translucent(colour);
@@ -277,8 +273,9 @@ class Chart {
   drawMarks({ ctx, bbox, valToPos }) {
     const [from, to] = this.page.window;
     const ratio = devicePixelRatio;
+    const em = this.em * ratio;
     ctx.save();
-    ctx.font = `${this.em * ratio}px ${this.family}`;
+    ctx.font = `${em}px ${this.family}`;
     ctx.fillStyle = ctx.strokeStyle = this.ink;
     ctx.textAlign = "center";
     ctx.textBaseline = "bottom";
@@ -287,7 +284,7 @@ class Chart {
     let free = Infinity;
     for (const { at, label } of this.page.marks) {
       if (at < from || at > to) continue;
-      const x = Math.round(valToPos(at, "x", true)) + 0.5;
+      const x = valToPos(at, "x", true);
       ctx.beginPath();
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
@@ -295,7 +292,7 @@ class Chart {
       const half = ctx.measureText(label).width / 2;
       if (x + half > free) continue;
       ctx.fillText(label, x, bbox.top - ratio * 2);
-      free = x - half - this.em * ratio * 0.5;
+      free = x - half - em / 2;
     }
     ctx.restore();
   }
@@ -338,7 +335,7 @@ class Chart {
     const time = `${cursor == null ? "newest," : "at"} ${text(0)}`;
     const items = new Map([["", make("li", "", time)]]);
     for (const { index, name, kind, key } of this.columns) {
-      if (!items.has(key)) items.set(key, make("li", ""));
+      if (!items.has(key)) items.set(key, make("li"));
       if (kind === "low" || kind === "high") {
         items.get(key).append(kind === "low" ? `(${text(index)}` : ` to ${text(index)}) `);
       } else {
@@ -377,14 +374,14 @@ function drawShape(context, shape, x, y, radius) {
   context.fill();
 }
 
-// The least top keeps a chart of zeros from showing a scale of noise. Evidence below the floor is
-// as good as none, and would take the space of the rest.
+// `least` is the lowest top of a scale: a chart of zeros needs one too. Evidence below the floor
+// counts as none, and would take the space of the rest.
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const units = {
   percent: { least: 0.01, most: 1, label: (value) => `${short(value * 100)} %` },
   count: { least: 4, label: (value) => (Number.isInteger(value) ? compact.format(value) : "") },
   milliseconds: { least: 10, label: duration },
-  evidence: { least: 1, floor: 0.001, label: (value) => compact.format(value) },
+  evidence: { floor: 0.001, label: compact.format },
 };
 
 function duration(value) {
@@ -405,7 +402,7 @@ function logRange(low, high, { floor = 0 }) {
   return uPlot.rangeLog(Math.max(low, floor), high, 10, false);
 }
 
-// uPlot asks for the size before it has labels too.
+// uPlot also asks for the size while it has no labels.
 function longest(labels) {
   return Math.max(3, ...(labels ?? []).map((label) => label.length));
 }
@@ -416,7 +413,7 @@ function clock(seconds) {
   return time.slice(0, seconds % 60 ? 8 : 5);
 }
 
-function make(tag, className, ...content) {
+function make(tag, className = "", ...content) {
   const element = document.createElement(tag);
   element.className = className;
   element.append(...content);

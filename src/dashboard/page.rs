@@ -82,13 +82,16 @@ pub(super) fn answer(status: StatusCode) -> HttpResponseBuilder {
 /// A page.
 pub(super) fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
     let text = template.render().expect("writing to a String cannot fail");
-    answer(status).insert_header((CACHE_CONTROL, "no-store")).content_type("text/html; charset=utf-8").body(text)
+    answer(status)
+        .insert_header((CACHE_CONTROL, "private, no-store"))
+        .content_type("text/html; charset=utf-8")
+        .body(text)
 }
 
 /// Leads a browser to a page after it has sent a form.
 pub(super) fn see(path: &str) -> HttpResponseBuilder {
     let mut response = answer(StatusCode::SEE_OTHER);
-    response.insert_header((LOCATION, path)).insert_header((CACHE_CONTROL, "no-store"));
+    response.insert_header((LOCATION, path)).insert_header((CACHE_CONTROL, "private, no-store"));
     response
 }
 

@@ -20,7 +20,7 @@ use crate::store::plans::read_plan_in_force;
 use crate::store::pulses::PulseStore;
 use crate::store::runs::RunStore;
 use crate::store::sessions::SessionStore;
-use crate::store::{DynamoDb, aws_config};
+use crate::store::{Calls, DynamoDb, aws_config};
 
 /// Variables that say that AWS is meant.
 const AWS_VARIABLES: [&str; 4] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL_DYNAMODB"];
@@ -50,6 +50,8 @@ pub struct SiteArguments {
 
 /// The tables, and who changes them.
 pub struct Site {
+    /// What was asked of DynamoDB there.
+    pub calls: Calls,
     /// DynamoDB in the home region.
     pub client: Client,
     /// The sessions.
@@ -119,8 +121,10 @@ impl Site {
                 Err(_) => format!("AWS, {region}, {rollout_table}"),
             };
             let name = site.map_or_else(|| place.clone(), |site| format!("site {site}: {place}"));
-            let client = dynamodb.client();
+            let calls = Calls::default();
+            let client = dynamodb.counted_by(calls.clone()).client();
             return Ok(Self {
+                calls,
                 pulses: PulseStore::new(client.clone(), rollout_table.clone()),
                 runs: RunStore::new(client.clone(), rollout_table.clone()),
                 sessions: SessionStore::new(client.clone(), sessions_table.clone()),
@@ -143,7 +147,8 @@ impl Site {
 
     /// The `up` that keeps its data in a directory.
     pub fn of_up(up: RunningUp, data_dir: PathBuf) -> Self {
-        let client = DynamoDb::at(&up.dynamodb).client();
+        let calls = Calls::default();
+        let client = DynamoDb::at(&up.dynamodb).counted_by(calls.clone()).client();
         let rollout_table = up.rollout_table;
         Self {
             sessions: SessionStore::new(client.clone(), up.sessions_table),
@@ -151,6 +156,7 @@ impl Site {
             runs: RunStore::new(client.clone(), rollout_table.clone()),
             client,
             rollout_table,
+            calls,
             name: format!("stickshift up on this machine, {}", up.cloudfront),
             url: Some(up.cloudfront),
             place: Place::Up(data_dir),

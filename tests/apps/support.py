@@ -57,7 +57,7 @@ class Up:
 
     def __init__(self, running, folder, ports=(), weight=50, stderr=None, **variables):
         apps = [f"--app={version}=http://127.0.0.1:{port}" for version, port in enumerate(ports, 1)]
-        any_port = [part for flag in ("--listen", "--dynamodb", "--admin-listen") for part in (flag, "127.0.0.1:0")]
+        any_port = [part for flag in ("--listen", "--dynamodb", "--admin-listen", "--dashboard") for part in (flag, "127.0.0.1:0")]
         command = [STICKSHIFT, "up", *any_port, "--weight", f"2={weight}", "--data-dir", folder / "data", *apps]
         process = start(running, command, None, stdout=subprocess.PIPE, stderr=stderr, text=True,
                         env=os.environ | variables)

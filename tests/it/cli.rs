@@ -46,6 +46,7 @@ pub(crate) struct Up {
     child: Child,
     pub cloudfront: String,
     pub dynamodb: String,
+    pub dashboard: String,
     pub overview: String,
     _data_dir: tempfile::TempDir,
 }
@@ -55,7 +56,7 @@ impl Up {
         let data_dir = tempfile::tempdir().expect("a folder");
         let path = data_dir.path().to_str().expect("text");
         let any = "127.0.0.1:0";
-        let ports = ["--listen", any, "--dynamodb", any, "--admin-listen", any, "--data-dir", path];
+        let ports = ["--listen", any, "--dynamodb", any, "--admin-listen", any, "--dashboard", any, "--data-dir", path];
         let mut command = stickshift(&[&["up"], &ports[..], arguments].concat());
         let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
@@ -64,8 +65,8 @@ impl Up {
             let row = overview.iter().find(|line| line.trim_start().starts_with(what)).expect("a row");
             row.split_whitespace().find(|word| word.starts_with("http://")).expect("an address").to_owned()
         };
-        let (cloudfront, dynamodb) = (address("CloudFront"), address("DynamoDB"));
-        Self { child, cloudfront, dynamodb, overview: overview.join("\n"), _data_dir: data_dir }
+        let (cloudfront, dynamodb, dashboard) = (address("CloudFront"), address("DynamoDB"), address("Dashboard"));
+        Self { child, cloudfront, dynamodb, dashboard, overview: overview.join("\n"), _data_dir: data_dir }
     }
 
     pub(crate) fn process_id(&self) -> u32 {
@@ -176,7 +177,8 @@ fn help_describes_every_command_and_flag() {
         "retry",
     ];
     let verbs = verbs.map(|verb| format!("rollout {verb}"));
-    let commands = ["", "up", "edge", "serve", "sidecar", "health", "rollout", "completions", "man"].into_iter();
+    let commands =
+        ["", "up", "edge", "serve", "sidecar", "health", "rollout", "dashboard", "completions", "man"].into_iter();
     for command in commands.chain(verbs.iter().map(String::as_str)) {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, help, error) = run(&arguments);
@@ -245,6 +247,12 @@ fn a_wrong_command_line_is_refused_with_what_is_wrong_and_what_to_do() {
         &["sidecar", "--version-code", "2", "--upstream", "http://127.0.0.1:99999"],
         &["sidecar", "--version-code", "2", "--upstream", "unix:app.sock"],
         &["--app", "1"],
+        &["up", "--dashboard", "0.0.0.0:8090"],
+        &["dashboard", "--listen", "0.0.0.0:8090"],
+        &["dashboard", "--listen", "0.0.0.0:8090", "--user", "anna"],
+        &["dashboard", "--url", "https://rollouts.example.com"],
+        &["dashboard", "--user", "anna", "--user", "anna"],
+        &["dashboard", "--data-dir", "nowhere"],
         &["--app", "1=http://127.0.0.1:3000", "--app", "1=http://127.0.0.1:3001"],
     ] {
         let (code, output, error) = run(arguments);
@@ -261,8 +269,9 @@ fn a_taken_port_is_named_with_its_flag() {
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().to_str().expect("text");
     let any = "127.0.0.1:0";
-    for flag in ["--listen", "--dynamodb", "--admin-listen"] {
-        let flags = ["--listen", "--dynamodb", "--admin-listen"].into_iter();
+    let flags = ["--listen", "--dynamodb", "--admin-listen", "--dashboard"];
+    for flag in flags {
+        let flags = flags.into_iter();
         let flags = flags.flat_map(|other| [other, if other == flag { &address } else { any }]);
         let arguments: Vec<&str> = ["up", "--data-dir", data_dir].into_iter().chain(flags).collect();
         let (code, output, error) = run(&arguments);
@@ -282,7 +291,17 @@ fn a_taken_port_is_named_with_its_flag() {
 fn two_programs_on_one_data_directory_are_refused() {
     let up = Up::start(&[], &[]);
     let path = up.data_dir().to_str().expect("text");
-    let (code, _, error) = run(&["up", "--listen", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0", "--data-dir", path]);
+    let (code, _, error) = run(&[
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--dynamodb",
+        "127.0.0.1:0",
+        "--dashboard",
+        "127.0.0.1:0",
+        "--data-dir",
+        path,
+    ]);
     assert_eq!(code, 1);
     let expected = format!("the data directory {path} is in use by process {}", up.process_id());
     assert!(error.contains(&expected), "{error}");

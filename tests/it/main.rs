@@ -5,6 +5,7 @@ mod attacks;
 mod booking;
 mod bundle;
 mod cli;
+mod dashboard;
 mod docs;
 mod edge_command;
 mod edge_faults;
