@@ -3,7 +3,7 @@
 //
 // A header cell names its column's kind (`data-series`) and version (`data-key`). dashboard.css has
 // the colour and shape of a key, for the tables too.
-import uPlot from "./uPlot.esm.js";
+/* global uPlot */
 
 const charts = new Map();
 const rowValues = new WeakMap();

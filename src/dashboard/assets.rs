@@ -19,7 +19,7 @@ pub(super) async fn asset(file: Path<String>) -> HttpResponse {
         "early.js" => (JAVASCRIPT, include_str!("../../assets/dashboard/early.js")),
         "live.js" => (JAVASCRIPT, include_str!("../../assets/dashboard/live.js")),
         "charts.js" => (JAVASCRIPT, include_str!("../../assets/dashboard/charts.js")),
-        "uPlot.esm.js" => (JAVASCRIPT, include_str!("../../assets/dashboard/uplot/uPlot.esm.js")),
+        "uPlot.iife.min.js" => (JAVASCRIPT, include_str!("../../assets/dashboard/uplot/uPlot.iife.min.js")),
         "uPlot.min.css" => (CSS, include_str!("../../assets/dashboard/uplot/uPlot.min.css")),
         "dashboard.css" => (CSS, include_str!("../../assets/dashboard/dashboard.css")),
         "icon.svg" => ("image/svg+xml", include_str!("../../assets/dashboard/icon.svg")),

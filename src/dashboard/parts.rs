@@ -26,7 +26,10 @@ struct Plan<'a> {
 
 /// The rows of the status that are columns here, after those for the version and its state: what people look at first
 /// comes first.
-const COLUMNS: [usize; 9] = [3, 4, 5, 6, 7, 8, 9, 2, 10];
+const COLUMNS: [usize; 7] = [3, 4, 5, 6, 7, 8, 9];
+
+/// Those at the end, after what can be changed.
+const LAST_COLUMNS: [usize; 2] = [2, 10];
 
 /// A version in the plan, and what the status says of it.
 struct Version {
