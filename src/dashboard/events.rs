@@ -30,8 +30,8 @@ struct Page {
 
 /// `/events`
 pub(super) async fn events(query: Query<RangeQuery>, board: web::Data<Arc<Board>>) -> HttpResponse {
+    let mut shown = board.open();
     board.fresh().await;
-    let mut shown = board.subscribe();
     shown.mark_changed();
     let page = Page { range: query.range, shown, sent: 0 };
     HttpResponse::Ok()

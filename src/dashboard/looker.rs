@@ -41,7 +41,10 @@ const LONGEST_GAP_SECONDS: u64 = 90;
 #[derive(Debug, Default)]
 pub(super) struct Board {
     shown: watch::Sender<Shown>,
+    /// Somebody waits for the next look.
     wake: Notify,
+    /// A page was opened.
+    opened: Notify,
 }
 
 /// The newest frames, by the place of their range in [`Range::EVERY`].
@@ -71,9 +74,11 @@ pub(super) struct Looker {
 }
 
 impl Board {
-    /// What pages see from now on.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Shown> {
-        self.shown.subscribe()
+    /// What a page that is open sees from now on. As long as somebody has it, the tables are read at [`PACE`].
+    pub(super) fn open(&self) -> watch::Receiver<Shown> {
+        let shown = self.shown.subscribe();
+        self.opened.notify_one();
+        shown
     }
 
     /// What a page begins with: it is as new as the tables are, unless they do not answer.
@@ -88,7 +93,7 @@ impl Board {
         fresh
     }
 
-    /// A page was changed by somebody's doing, so it is not waited for the next look.
+    /// Somebody has changed the plan, and wants to see it.
     pub(super) fn look_now(&self) {
         self.wake.notify_one();
     }
@@ -126,11 +131,19 @@ impl Looker {
             self.note(looked);
             let frames = self.frames();
             self.board.shown.send_replace(Shown { frames, looked_at: Some(Instant::now()) });
+            self.pause().await;
+        }
+    }
+
+    /// Waits for the next look: longer while no page is open.
+    async fn pause(&self) {
+        let begin = tokio::time::Instant::now();
+        loop {
             let is_open = self.board.shown.receiver_count() > 0;
-            let pause = tokio::time::sleep(if is_open { PACE } else { IDLE_PACE });
             tokio::select! {
-                () = pause => {}
-                () = self.board.wake.notified() => {}
+                () = tokio::time::sleep_until(begin + if is_open { PACE } else { IDLE_PACE }) => return,
+                () = self.board.wake.notified() => return,
+                () = self.board.opened.notified() => {}
             }
         }
     }

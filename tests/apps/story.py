@@ -18,16 +18,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from support import STICKSHIFT, Up, Viewer, chromium, clock_variables, free_port, start
+from support import (STICKSHIFT, Up, Viewer, Wire, check_accessibility, chromium, clock_variables, free_port, is_gone,
+                     start, write_picture)
 
 AXE = Path(sys.argv[2]).read_text()
 PICTURES = Path(sys.argv[3]) if len(sys.argv) > 3 else None
@@ -438,48 +437,6 @@ class Clock:
         new.replace(self.file)
 
 
-class Wire:
-    """Stands between programs and their DynamoDB, and can be cut."""
-
-    def __init__(self, running, url):
-        host, port = url.removeprefix("http://").rsplit(":", 1)
-        self.target, self.is_cut, self.open = (host, int(port)), False, set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
-        running.callback(self.listener.close)
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self.listener.accept()
-                if self.is_cut:
-                    near.close()
-                    continue
-                far = socket.create_connection(self.target)
-                self.open |= {near, far}
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self.pump, args=(source, sink), daemon=True).start()
-
-    def pump(self, source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            self.open.discard(end)
-
-    def cut(self):
-        self.is_cut = True
-        for end in list(self.open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def mend(self):
-        self.is_cut = False
-
-
 class Site:
     """An edge and two versions as programs of their own, with a DynamoDB that can be cut off."""
 
@@ -598,13 +555,7 @@ class Window:
 
     def look(self, name):
         """Checks the page, and takes its picture."""
-        self.driver.execute_script(AXE)
-        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-        found = self.driver.execute_async_script(
-            "const [tags, done] = arguments; axe.run(document, {runOnly: tags}).then(done)", tags)
-        faults = [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found["violations"]]
-        assert not faults, f"{name}: {faults}"
-        assert len(found["passes"]) > 10, "axe-core has looked"
+        check_accessibility(self.driver, AXE, name)
         if PICTURES:
             # As high as the page.
             height = self.driver.execute_script("return document.documentElement.scrollHeight")
@@ -653,22 +604,6 @@ class Film:
             images.append(image)
         images[0].save(PICTURES.parent / "story.webp", save_all=True, append_images=images[1:], duration=3000, loop=0,
                        quality=80)
-
-
-def write_picture(path, png):
-    """Few colors are enough, and make a small file."""
-    from PIL import Image
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(path, optimize=True)
-
-
-def is_gone(element):
-    """Whether the browser has left the element's page. While it changes pages, it says so in several ways."""
-    try:
-        element.is_enabled()
-    except WebDriverException:
-        return True
-    return False
 
 
 def window(running, profile, **preferences):

@@ -3,17 +3,20 @@ end.
 """
 
 import contextlib
+import io
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 
 STICKSHIFT = Path(sys.argv[1]).resolve()
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0 Safari/537.36"
@@ -55,10 +58,10 @@ class Quitting:
 class Up:
     """`stickshift up` with apps behind it, or without any with our own."""
 
-    def __init__(self, running, folder, ports=(), weight=50, stderr=None, **variables):
+    def __init__(self, running, folder, ports=(), weight=50, stderr=None, flags=(), **variables):
         apps = [f"--app={version}=http://127.0.0.1:{port}" for version, port in enumerate(ports, 1)]
         any_port = [part for flag in ("--listen", "--dynamodb", "--admin-listen", "--dashboard") for part in (flag, "127.0.0.1:0")]
-        command = [STICKSHIFT, "up", *any_port, "--weight", f"2={weight}", "--data-dir", folder / "data", *apps]
+        command = [STICKSHIFT, "up", *any_port, "--weight", f"2={weight}", "--data-dir", folder / "data", *apps, *flags]
         process = start(running, command, None, stdout=subprocess.PIPE, stderr=stderr, text=True,
                         env=os.environ | variables)
         self.urls = {}
@@ -132,3 +135,72 @@ def start(running, command, port, **options):
     else:
         raise SystemExit(f"{command} does not listen")
     return process
+
+
+class Wire:
+    """Stands between programs and their DynamoDB, and can be cut."""
+
+    def __init__(self, running, url):
+        host, port = url.removeprefix("http://").rsplit(":", 1)
+        self.target, self.is_cut, self.open = (host, int(port)), False, set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+        running.callback(self.listener.close)
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                if self.is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self.target)
+                self.open |= {near, far}
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self.pump, args=(source, sink), daemon=True).start()
+
+    def pump(self, source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            self.open.discard(end)
+
+    def cut(self):
+        self.is_cut = True
+        for end in list(self.open):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self):
+        self.is_cut = False
+
+
+def check_accessibility(driver, axe, name):
+    """Fails if axe-core finds a fault. `axe`: the text of its script."""
+    driver.execute_script(axe)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = driver.execute_async_script(
+        "const [tags, done] = arguments; axe.run(document, {runOnly: tags}).then(done)", tags)
+    faults = [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found["violations"]]
+    assert not faults, f"{name}: {faults}"
+    assert len(found["passes"]) > 10, "axe-core has looked"
+
+
+def write_picture(path, png):
+    """Few colors are enough, and make a small file."""
+    from PIL import Image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(path, optimize=True)
+
+
+def is_gone(element):
+    """Whether the browser has left the element's page. While it changes pages, it says so in several ways."""
+    try:
+        element.is_enabled()
+    except WebDriverException:
+        return True
+    return False

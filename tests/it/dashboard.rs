@@ -350,6 +350,20 @@ async fn the_first_page_has_everything_and_the_stream_what_changes() {
 }
 
 #[actix_web::test]
+async fn a_page_that_is_opened_after_a_pause_hears_of_changes_at_once() {
+    let board = Board::spawn(false, &[]).await;
+    board.viewer().get("/").await;
+    // Nobody has a page open now, so the dashboard has time until the next look.
+    sleep(Duration::from_millis(500)).await;
+    let (_, mut events) = Events::open(&board.viewer(), "/events").await;
+    assert_eq!(events.next().await.0, "snapshot");
+    let begin = Instant::now();
+    put_plan(&board.client, 2, 2_500, "a quarter").await;
+    events.change_with("a quarter").await;
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+}
+
+#[actix_web::test]
 async fn a_hundred_pages_read_the_tables_no_more_often_than_one() {
     let board = Board::spawn(false, &[]).await;
     let reads = || board.calls.reads.get();
