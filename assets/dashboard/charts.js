@@ -36,7 +36,8 @@ function drawAll() {
 
 // Every chart ends at the time of the numbers, not at the browser's own.
 function timeWindow() {
-  const end = Number(document.querySelector("#as-of [data-at]").dataset.at);
+  // There is no time yet while the server has never read the tables.
+  const end = Number(document.querySelector("#as-of [data-at]")?.dataset.at ?? Date.now() / 1000);
   return [end - Number(document.body.dataset.range), end];
 }
 

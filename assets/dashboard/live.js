@@ -107,7 +107,16 @@ function watch() {
   const silent = now - Math.max(heardAt, connectedAt) > SILENCE_MS;
   const closed = source.readyState === EventSource.CLOSED && now - connectedAt > RETRY_MS;
   if (silent) cutOff();
-  if (silent || closed) connect();
+  if (closed) retry();
+  else if (silent) connect();
+}
+
+// A dashboard that was started again does not know this browser any more. Its page says what to do.
+async function retry() {
+  connectedAt = Date.now();
+  const answer = await fetch(location, { cache: "no-store" }).catch(() => undefined);
+  if (answer?.status === 403) location.reload();
+  else connect();
 }
 
 connect();

@@ -239,7 +239,7 @@ impl BareTokens {
 /// Reads what browsers send ([RFC 6265, section 5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)):
 /// pairs separated by `;`, the name up to the first `=`. Takes bytes, because other cookies in the
 /// header may not be UTF-8.
-pub fn cookie_values<'a>(header: &'a [u8], name: &'static str) -> impl Iterator<Item = &'a str> {
+pub fn cookie_values<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a str> {
     header.split(|&byte| byte == b';').filter_map(move |pair| {
         let value = pair.trim_ascii_start().strip_prefix(name.as_bytes())?.trim_ascii_start();
         let value = std::str::from_utf8(value.strip_prefix(b"=")?.trim_ascii()).ok()?;

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use stickshift::dashboard::{Dashboard, DashboardConfig};
+use stickshift::dashboard::{Dashboard, DashboardConfig, origin_of};
 use stickshift::listener::bind;
-use stickshift::operator::{Site, SiteArguments, words};
+use stickshift::operator::{Site, SiteArguments};
 
-use super::arguments::{DASHBOARD_LISTEN, parse_url};
+use super::arguments::DASHBOARD_LISTEN;
 use super::stop::StopSignal;
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct DashboardArguments {
     #[arg(long = "user", value_name = "NAME", value_parser = parse_name)]
     users: Vec<String>,
     /// The address that people open, for example https://rollouts.example.com, if it is not one of this machine
-    #[arg(long, value_name = "URL", value_parser = parse_url, requires = "users")]
+    #[arg(long, value_name = "URL", value_parser = origin_of, requires = "users")]
     url: Option<String>,
     #[command(flatten)]
     site: SiteArguments,
@@ -52,7 +52,7 @@ pub(super) async fn dashboard(arguments: DashboardArguments) -> Result<()> {
     let overview = format!("Stickshift {}, the dashboard of {}\n", env!("CARGO_PKG_VERSION"), site.name);
     let config = DashboardConfig { listener, site, may_change: allow_changes, people: users, url: url.clone() };
     let dashboard = Dashboard::start(config)?;
-    println!("{overview}\n  http://{}", dashboard.address);
+    println!("{overview}\n  {}", url.clone().unwrap_or_else(|| format!("http://{}", dashboard.address)));
     for (name, link) in &dashboard.links {
         println!("\n  for {name}, once: {link}");
     }
@@ -66,9 +66,9 @@ pub(super) async fn dashboard(arguments: DashboardArguments) -> Result<()> {
 }
 
 fn parse_name(text: &str) -> Result<String, String> {
-    let name = words::parse_reason(text)?;
-    if name.trim().is_empty() || name.chars().count() > 64 {
-        return Err("expected a name of 1 to 64 characters".to_owned());
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
+        return Err("expected a name of 1 to 64 characters, for example anna".to_owned());
     }
-    Ok(name)
+    Ok(name.to_owned())
 }

@@ -8,16 +8,16 @@ use actix_web::web::{Data, Form, Path, Query, ReqData};
 use anyhow::{Context as _, Result, anyhow, bail};
 use askama::Template;
 use serde::Deserialize;
-use stickshift_contract::{PASS_HEADER, VersionCode, Weight};
+use stickshift_contract::{PASS_HEADER, Plan, VersionCode, Weight};
 use stickshift_rollout::{Change, Leaving};
 
 use super::Facts;
+use super::board::Board;
 use super::guard::{Guard, Viewer};
-use super::looker::Board;
 use super::page::{Message, html, not_found, see};
 use crate::clock::unix_now;
 use crate::operator::change::{self, Dangerous, Outrun, Proposal, Terms};
-use crate::operator::preview::{DEFAULT_TIME, Preview, parse_pass_time};
+use crate::operator::preview::{self, DEFAULT_TIME, Preview, parse_pass_time};
 use crate::operator::{Site, steer, words};
 
 /// What an operator can do here.
@@ -60,7 +60,7 @@ pub(super) struct Asked {
 struct ChangePage<'a> {
     site: &'a str,
     title: String,
-    about: &'static str,
+    about: String,
     button: &'static str,
     problem: Option<String>,
     version: Option<VersionCode>,
@@ -71,23 +71,25 @@ struct ChangePage<'a> {
     /// The revision that is in force, if the change can be made.
     confirm: Option<u64>,
     csrf: &'a str,
-    needs_reason: bool,
     reason: String,
     is_abort: bool,
+    is_in_history: bool,
 }
 
 /// What the operator chooses besides the version.
 struct Field {
     name: &'static str,
     label: &'static str,
+    /// What was chosen; before, what the form begins with.
     value: String,
+    is_chosen: bool,
     /// Values and what they are called; none for a free text.
     choices: Vec<(&'static str, &'static str)>,
 }
 
-/// A version before and after.
+/// A version, or the rollout, before and after.
 struct Row {
-    version: VersionCode,
+    name: String,
     before: String,
     after: String,
 }
@@ -131,6 +133,13 @@ impl Verb {
     }
 }
 
+impl Field {
+    fn in_words(&self) -> &str {
+        let choice = self.choices.iter().find(|(value, _)| *value == self.value).map(|(_, text)| *text);
+        choice.unwrap_or(if self.value.is_empty() { "no end" } else { &self.value })
+    }
+}
+
 impl Asked {
     /// Errors: it is none.
     fn version(&self) -> Result<VersionCode> {
@@ -143,43 +152,48 @@ impl Asked {
     }
 
     fn field(&self, verb: Verb) -> Option<Field> {
-        let (name, label, value, choices) = match verb {
+        let (name, label, value, usual, choices) = match verb {
             Verb::Weight => {
-                ("percent", "Share of new sessions, in percent, for example 2.5", self.percent.clone(), Vec::new())
+                ("percent", "Share of new sessions, in percent, for example 2.5", &self.percent, "", Vec::new())
             }
             Verb::Drain => (
                 "until",
                 "How long its sessions may stay, for example 30m; empty: as long as somebody is active",
-                self.until.clone(),
+                &self.until,
+                "",
                 Vec::new(),
             ),
             Verb::Abort => (
                 "leaving",
                 "What becomes of its sessions",
-                self.leaving.clone().or_else(|| Some("drain".to_owned())),
+                &self.leaving,
+                "drain",
                 vec![("drain", "They finish where they are"), ("evict", "They move with their next request")],
             ),
             Verb::Preview => (
                 "time",
-                "How long the browser sees the version, at most 1d",
-                self.time.clone().or_else(|| Some(DEFAULT_TIME.to_owned())),
+                "How long the browser sees the version, for example 2h; at most a day",
+                &self.time,
+                DEFAULT_TIME,
                 Vec::new(),
             ),
             Verb::Promote | Verb::Undo | Verb::Pause | Verb::Resume => return None,
         };
-        Some(Field { name, label, value: value.unwrap_or_default(), choices })
+        let (value, is_chosen) = (value.clone().unwrap_or_else(|| usual.to_owned()), value.is_some());
+        Some(Field { name, label, value, is_chosen, choices })
     }
 
-    /// What the plan is asked to become; `None` if something is still to be chosen. And the reason for the history.
+    /// What the plan is asked to become, and the reason for the history. `None` if it stays as it is.
     ///
     /// Errors: it cannot be asked for.
     async fn change(&self, verb: Verb, site: &Site) -> Result<Option<(Change, String)>> {
         let reason = self.reason.clone().unwrap_or_default();
         let change = match verb {
-            Verb::Weight => match self.percent.as_deref().map(|percent| percent.trim().trim_end_matches([' ', '%'])) {
-                None => return Ok(None),
-                Some(percent) => Change::SetWeights(vec![(self.version()?, Weight::parse_percent(percent)?)]),
-            },
+            Verb::Weight => {
+                let percent = self.percent.as_deref().context("which share of new sessions?")?;
+                let percent = percent.trim().trim_end_matches([' ', '%']);
+                Change::SetWeights(vec![(self.version()?, Weight::parse_percent(percent)?)])
+            }
             Verb::Promote => Change::Promote(self.version()?),
             Verb::Drain => {
                 let until = self.until.as_deref().map(str::trim).filter(|until| !until.is_empty());
@@ -215,7 +229,7 @@ impl Context<'_> {
         let mut page = ChangePage {
             site: &facts.site.name,
             title,
-            about: verb.about(),
+            about: verb.about().to_owned(),
             button: verb.button(),
             problem,
             version,
@@ -225,43 +239,77 @@ impl Context<'_> {
             dangers: Vec::new(),
             confirm: None,
             csrf,
-            needs_reason: verb != Verb::Preview,
             reason: asked.reason.clone().unwrap_or_default(),
             is_abort: verb == Verb::Abort,
+            is_in_history: verb != Verb::Preview,
         };
-        match self.proposal(asked).await {
-            Ok(None) if matches!(verb, Verb::Pause | Verb::Resume | Verb::Preview) => page.confirm = Some(0),
-            Ok(None) => {}
-            Ok(Some((proposal, dangers))) => {
-                page.rows = rows(&proposal);
-                page.dangers = dangers;
-                page.confirm = Some(proposal.before.plan.revision());
-            }
-            Err(cause) => page.problem = Some(page.problem.unwrap_or_else(|| format!("{cause:#}"))),
+        if verb.takes_version()
+            && let Err(cause) = asked.version()
+        {
+            (page.field, page.problem) = (None, Some(format!("{cause:#}")));
+            return page;
+        }
+        if page.field.as_ref().is_some_and(|field| !field.is_chosen) {
+            return page;
+        }
+        if let Err(cause) = self.preview_of_change(asked, &mut page).await {
+            page.problem.get_or_insert_with(|| format!("{cause:#}"));
         }
         page
     }
 
-    /// What the change would do, and why that would be dangerous.
-    async fn proposal(&self, asked: &Asked) -> Result<Option<(Proposal, Vec<String>)>> {
+    /// Puts what would change on the page, and what speaks against it. Errors: it is refused.
+    async fn preview_of_change(&self, asked: &Asked, page: &mut ChangePage<'_>) -> Result<()> {
         let site = &self.facts.site;
-        if self.verb.takes_version() {
-            asked.version()?;
+        let Some((change, _)) = asked.change(self.verb, site).await? else {
+            return self.preview_beside(asked, page).await;
+        };
+        match Proposal::new(site, change, 0).await {
+            Ok(proposal) => {
+                page.rows = rows(&proposal.before.plan, &proposal.after);
+                page.dangers = proposal.dangers(site).await?;
+                page.confirm = Some(proposal.before.plan.revision());
+                Ok(())
+            }
+            // The version is out already, and its rollout goes on.
+            Err(cause) if self.verb == Verb::Abort && steer::canary_of_run(site).await == Some(asked.version()?) => {
+                let plan = site.plan_in_force().await?.plan;
+                page.about = format!("The plan stays as it is: {cause}. Only the rollout to the version ends.");
+                (page.rows, page.confirm) = (rows(&plan, &plan), Some(plan.revision()));
+                Ok(())
+            }
+            Err(cause) => Err(cause),
         }
-        let Some((change, _)) = asked.change(self.verb, site).await? else { return Ok(None) };
-        let proposal = Proposal::new(site, change, 0).await?;
-        let dangers = proposal.dangers(site).await?;
-        Ok(Some((proposal, dangers)))
+    }
+
+    /// The same for what leaves the plan as it is.
+    async fn preview_beside(&self, asked: &Asked, page: &mut ChangePage<'_>) -> Result<()> {
+        let site = &self.facts.site;
+        let plan = site.plan_in_force().await?.plan;
+        page.rows = rows(&plan, &plan);
+        page.confirm = Some(plan.revision());
+        if self.verb == Verb::Preview {
+            preview::check(&plan, asked.version()?)?;
+            parse_pass_time(asked.time.as_deref().unwrap_or(DEFAULT_TIME)).map_err(|problem| anyhow!(problem))?;
+            return Ok(());
+        }
+        page.confirm = None;
+        let run = site.runs.read().await?.filter(|run| run.outcome().is_none()).context("no rollout runs")?;
+        let after = match (self.verb, run.paused.is_some()) {
+            (Verb::Pause, true) => bail!("the rollout is paused already"),
+            (Verb::Pause, false) => "paused: it takes no step",
+            (_, true) => "it goes on",
+            (_, false) => bail!("the rollout is not paused"),
+        };
+        let before = words::place(&run) + if run.paused.is_some() { ", paused" } else { "" };
+        page.rows.push(Row { name: format!("rollout to {}", run.canary()), before, after: after.to_owned() });
+        page.confirm = Some(plan.revision());
+        Ok(())
     }
 
     /// Does it. Errors: it is refused, dangerous, or somebody else was faster.
     async fn make(&self, asked: &Asked, name: Option<&str>) -> Result<HttpResponse> {
         let site = &self.facts.site;
-        if self.verb == Verb::Preview {
-            let seconds = parse_pass_time(asked.time.as_deref().unwrap_or(DEFAULT_TIME));
-            let seconds = seconds.map_err(|problem| anyhow!(problem))?;
-            return Ok(preview(&Preview::new(site, asked.version()?, seconds, None, "/").await?));
-        }
         let reason = asked.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
         let reason = reason.context("say why: the reason stands in the history")?;
         let reason = words::parse_reason(reason).map_err(|problem| anyhow!(problem))?;
@@ -270,11 +318,19 @@ impl Context<'_> {
             None => site.caller().await?,
         };
         match self.verb {
+            Verb::Preview => {
+                let (version, time) = (asked.version()?, asked.time.as_deref().unwrap_or(DEFAULT_TIME));
+                let seconds = parse_pass_time(time).map_err(|problem| anyhow!(problem))?;
+                let preview = Preview::new(site, version, seconds, None, "/").await?;
+                log::info!("{by} made a link that shows version {version} for {time}: {reason}");
+                return Ok(link(&preview));
+            }
             Verb::Pause => drop(steer::pause(site, &by, &reason).await?),
             Verb::Resume => drop(steer::resume(site, &format!("{by}: {reason}")).await?),
             verb => {
                 let asked = Asked { reason: Some(reason), ..asked.clone() };
-                let (change, reason) = asked.change(verb, site).await?.context("something is still to be chosen")?;
+                let changed = asked.change(verb, site).await?;
+                let (change, reason) = changed.context("the form does not say what to change")?;
                 let seen = asked.seen.as_deref().and_then(|seen| seen.parse().ok());
                 let seen = Some(seen.context("the form does not say which plan it was made for")?);
                 let is_forced = asked.force.is_some();
@@ -291,14 +347,18 @@ impl Context<'_> {
     }
 }
 
-fn rows(proposal: &Proposal) -> Vec<Row> {
-    let (before, after) = (&proposal.before.plan, &proposal.after);
+/// Two plans side by side.
+fn rows(before: &Plan, after: &Plan) -> Vec<Row> {
     let versions: BTreeSet<VersionCode> = before.versions().keys().chain(after.versions().keys()).copied().collect();
-    let row = |version| Row { version, before: words::version(before, version), after: words::version(after, version) };
+    let row = |version: VersionCode| Row {
+        name: version.to_string(),
+        before: words::version(before, version),
+        after: words::version(after, version),
+    };
     versions.into_iter().map(row).collect()
 }
 
-fn preview(preview: &Preview) -> HttpResponse {
+fn link(preview: &Preview) -> HttpResponse {
     let lines = vec![
         format!(
             "Open it before {}. The browser then sees the version until {}, with a session of its own there.",
@@ -340,10 +400,11 @@ pub(super) async fn make(
     }
     match context.make(&asked, viewer.name.as_deref()).await {
         Ok(answer) => {
-            board.look_now();
+            board.note_change();
             answer
         }
         Err(cause) => {
+            board.note_change();
             let is_conflict = cause.is::<Outrun>() || cause.is::<Dangerous>();
             let status = if is_conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
             let problem = match cause.downcast_ref() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use stickshift_contract::{PlanRecord, State, VersionCode};
-use stickshift_rollout::{Confidence, Gate, Run, Series, Stretch, begin_of, interval};
+use stickshift_rollout::{Confidence, Gate, Run, Series, Stretch, begin_of, first_minute, interval};
 
 use super::range::Range;
 use crate::operator::words;
@@ -23,6 +23,9 @@ pub(super) struct Source<'a> {
     /// Unix seconds.
     pub(super) now: u64,
 }
+
+/// So long after the end of a stretch its last pulses have come: they are written every 10 s.
+const PULSES_LATE_SECONDS: u64 = 15;
 
 /// A chart as HTML.
 #[derive(Debug, Default)]
@@ -135,6 +138,15 @@ impl Source<'_> {
             });
             columns.collect::<Vec<_>>()
         };
+        // A number that still grows would look like a fall. The last pulses of a stretch come a little later.
+        let whole = |columns: Vec<Column>| {
+            let is_over = |begin: u64| begin + seconds + PULSES_LATE_SECONDS <= self.now;
+            let whole = |mut column: Column| {
+                column.values.retain(|begin, _| is_over(*begin));
+                column
+            };
+            columns.into_iter().map(whole).collect::<Vec<_>>()
+        };
         let percentile = |percent: u64| {
             move |stretch: &Stretch| Some(stretch.activity.latencies.percentile(percent)?.as_secs_f64() * 1000.0)
         };
@@ -146,18 +158,26 @@ impl Source<'_> {
                 Unit::Percent,
                 self.shares(&stretches, &begins, seconds),
             ),
-            chart("live", "Live sessions", "Counted while a dashboard runs.", Unit::Count, self.live(seconds)),
+            chart(
+                "live",
+                "Live sessions",
+                "As they were counted, while a dashboard ran.",
+                Unit::Count,
+                self.live(&begins, seconds),
+            ),
             chart(
                 "failed",
                 "Failed sessions",
-                "Share of the sessions that began: failed at first or later.",
+                "First answers with a 5xx, of all draws; and sessions that saw one later, of those that came back.",
                 Unit::Percent,
-                of_versions("line", "", &failed_share),
+                [of_versions("dashed", ", first answers", &first_failed), of_versions("line", ", later", &failed)]
+                    .concat(),
             ),
             chart(
                 "evidence",
                 "Evidence",
-                "How sure it is that the canary is worse, gate by gate. At the limit it has failed.",
+                "How sure it is that the canary is worse, gate by gate, by each minute's pulses. What decides is the table of \
+                 the rollout.",
                 Unit::Evidence,
                 self.evidence(&begins, seconds),
             ),
@@ -177,7 +197,7 @@ impl Source<'_> {
                     "Sessions that finished, in each five minutes.",
                 ),
                 Unit::Count,
-                of_versions("line", "", &|stretch| Some(real(stretch.activity.sum_of(|draws| draws.finished)))),
+                whole(of_versions("line", "", &|stretch| Some(real(stretch.activity.sum_of(|draws| draws.finished))))),
             ),
             chart(
                 "table",
@@ -187,18 +207,20 @@ impl Source<'_> {
                     "Calls of the instances to DynamoDB, in each five minutes. CloudWatch has those of the edges.",
                 ),
                 Unit::Count,
-                [
-                    of_versions("line", ", reads", &|stretch| Some(real(stretch.activity.table_reads))),
-                    of_versions("dashed", ", writes", &|stretch| Some(real(stretch.activity.table_writes))),
-                ]
-                .concat(),
+                whole(
+                    [
+                        of_versions("line", ", reads", &|stretch| Some(real(stretch.activity.table_reads))),
+                        of_versions("dashed", ", writes", &|stretch| Some(real(stretch.activity.table_writes))),
+                    ]
+                    .concat(),
+                ),
             ),
             chart(
                 "instances",
                 "Instances alive",
                 "Instances that reported.",
                 Unit::Count,
-                of_versions("step", "", &|stretch| Some(real(stretch.instances))),
+                whole(of_versions("step", "", &|stretch| Some(real(stretch.instances)))),
             ),
         ]
     }
@@ -208,7 +230,8 @@ impl Source<'_> {
         let drawn = |stretch: &Stretch| stretch.activity.sum_of(|draws| draws.drawn);
         let mut all = BTreeMap::<u64, u64>::new();
         for (begin, stretch) in stretches.iter().flat_map(|(_, stretches)| stretches) {
-            *all.entry(*begin).or_default() += drawn(stretch);
+            let sum = all.entry(*begin).or_default();
+            *sum = sum.saturating_add(drawn(stretch));
         }
         let mut columns = Vec::new();
         for (version, stretches) in stretches {
@@ -240,19 +263,24 @@ impl Source<'_> {
         Some(f64::from(planned.weight.basis_points()) / 10_000.0)
     }
 
-    /// Live sessions as they were counted last in each stretch.
-    fn live(&self, seconds: u64) -> Vec<Column> {
+    /// Live sessions as they were counted last by the end of each stretch. A large table is not counted every minute.
+    fn live(&self, begins: &[u64], seconds: u64) -> Vec<Column> {
+        /// An older count says nothing.
+        const LONGEST_SECONDS: u64 = 300;
         let seen: BTreeSet<VersionCode> = self.live.values().flat_map(BTreeMap::keys).copied().collect();
         let versions = self.versions.iter().copied().filter(|version| seen.contains(version));
-        let column = |version| Column {
-            name: format!("version {version}"),
-            series: "stack",
-            key: key_of(self.versions, version),
-            values: self
-                .live
-                .iter()
-                .map(|(at, counts)| (begin_of(*at, seconds), real(counts.get(&version).copied().unwrap_or(0))))
-                .collect(),
+        let column = |version| {
+            let counted = |begin: &u64| {
+                let end = begin + seconds;
+                let (_, counts) = self.live.range(end.saturating_sub(LONGEST_SECONDS.max(seconds))..end).next_back()?;
+                Some((*begin, real(counts.get(&version).copied().unwrap_or(0))))
+            };
+            Column {
+                name: format!("version {version}"),
+                series: "stack",
+                key: key_of(self.versions, version),
+                values: begins.iter().filter_map(counted).collect(),
+            }
         };
         versions.map(column).collect()
     }
@@ -260,7 +288,9 @@ impl Source<'_> {
     /// The evidence of each gate, and the limit.
     fn evidence(&self, begins: &[u64], seconds: u64) -> Vec<Column> {
         let Some(run) = self.run else { return Vec::new() };
-        let evidence = self.series.evidence(run, seconds);
+        // Minutes are kept for a day, and evidence collects from the begin.
+        let is_whole = run.started_at >= first_minute(self.now);
+        let evidence = if is_whole { self.series.evidence(run, seconds) } else { BTreeMap::new() };
         let gates = Gate::EVERY.iter().enumerate().map(|(place, gate)| Column {
             name: gate.to_string(),
             series: "line",
@@ -275,11 +305,21 @@ impl Source<'_> {
     }
 }
 
-/// Sessions that failed, of those that began. Some began in an earlier stretch than they failed in.
-fn failed_share(stretch: &Stretch) -> Option<f64> {
-    let drawn = stretch.activity.sum_of(|draws| draws.drawn);
-    let failed = stretch.activity.sum_of(|draws| draws.first_failed + draws.failed);
-    (drawn > 0).then(|| (real(failed) / real(drawn)).min(1.0))
+/// First answers that failed, of all draws.
+fn first_failed(stretch: &Stretch) -> Option<f64> {
+    let of = |number| stretch.activity.sum_of(number);
+    share(of(|draws| draws.first_failed), of(|draws| draws.drawn))
+}
+
+/// Sessions that failed later, of those that were renewed. Some were renewed in an earlier stretch.
+fn failed(stretch: &Stretch) -> Option<f64> {
+    let of = |number| stretch.activity.sum_of(number);
+    share(of(|draws| draws.failed), of(|draws| draws.renewed))
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    let whole = whole.max(part);
+    (whole > 0).then(|| real(part) / real(whole))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

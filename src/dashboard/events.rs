@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Bytes, Query};
 use actix_web::{Error, HttpResponse};
@@ -11,7 +12,8 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use super::RELEASE;
-use super::looker::{Board, Shown};
+use super::board::{Board, Shown};
+use super::page::answer;
 use super::range::{Range, RangeQuery};
 
 /// So often a page hears something, so that neither it nor a proxy takes the connection for dead.
@@ -20,7 +22,7 @@ const BEAT: Duration = Duration::from_secs(10);
 /// The comment keeps the connection open. A page cannot see comments, and sees the event instead.
 const BEAT_TEXT: &[u8] = b": beat\nevent: beat\ndata: 1\n\n";
 
-/// One page.
+/// A page that is open.
 struct Page {
     range: Range,
     shown: watch::Receiver<Shown>,
@@ -34,9 +36,11 @@ pub(super) async fn events(query: Query<RangeQuery>, board: web::Data<Arc<Board>
     board.fresh().await;
     shown.mark_changed();
     let page = Page { range: query.range, shown, sent: 0 };
-    HttpResponse::Ok()
+    answer(StatusCode::OK)
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store, no-transform"))
+        // nginx would collect events before it sends them.
+        .insert_header(("x-accel-buffering", "no"))
         .streaming(stream::unfold(page, async |mut page| {
             let bytes = page.next().await?;
             Some((Ok::<Bytes, Error>(bytes), page))
@@ -52,7 +56,11 @@ impl Page {
                 Ok(Err(_)) => return None,
                 Ok(Ok(())) => {}
             }
-            let frame = Arc::clone(self.shown.borrow_and_update().frame(self.range));
+            let shown = self.shown.borrow_and_update().clone();
+            if shown.has_ended {
+                return None;
+            }
+            let frame = shown.frame(self.range);
             if frame.number == self.sent {
                 continue;
             }

@@ -10,7 +10,7 @@ use super::charts::Chart;
 /// The contents of a page over one range.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
-    /// Rises by one with each frame.
+    /// Rises by one with each frame; 0 before the first one.
     pub(super) number: u64,
     /// The contents of elements, by their id.
     pub(super) parts: BTreeMap<&'static str, String>,
@@ -21,10 +21,9 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The frame after another one.
-    pub(super) fn after(before: Option<&Self>, parts: BTreeMap<&'static str, String>, charts: Vec<Chart>) -> Self {
-        let number = before.map_or(0, |before| before.number) + 1;
-        let mut frame = Self { number, parts, charts, change: None };
-        frame.change = before.map(|before| frame.change_from(before));
+    pub(super) fn after(before: &Self, parts: BTreeMap<&'static str, String>, charts: Vec<Chart>) -> Self {
+        let mut frame = Self { number: before.number + 1, parts, charts, change: None };
+        frame.change = (before.number > 0).then(|| frame.change_from(before));
         frame
     }
 

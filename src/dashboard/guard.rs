@@ -23,8 +23,8 @@ use crate::loopback::is_loopback_host;
 /// What decides it.
 #[derive(Debug)]
 pub(super) struct Guard {
-    /// The host and the port in the dashboard's address, if it has one besides those of this machine.
-    pub(super) authority: Option<String>,
+    /// The dashboard's address, if it has one besides those of this machine: its scheme and its authority.
+    address: Option<(String, String)>,
     /// `None`: everybody on this machine.
     pub(super) people: Option<People>,
     /// What a form must repeat: no other site can read it.
@@ -39,8 +39,13 @@ pub(super) struct Viewer {
 }
 
 impl Guard {
-    pub(super) fn new(authority: Option<String>, people: Option<People>) -> Self {
-        Self { authority, people, csrf: secret() }
+    /// `url`: as [`origin_of`] returns it.
+    pub(super) fn new(url: Option<String>, people: Option<People>) -> Self {
+        let address = url.and_then(|url| {
+            let (scheme, authority) = url.split_once("://")?;
+            Some((scheme.to_owned(), authority.to_owned()))
+        });
+        Self { address, people, csrf: secret() }
     }
 
     /// What forms must repeat.
@@ -55,18 +60,22 @@ impl Guard {
 
     /// Why a request gets no answer, whoever sends it.
     fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
-        let host = headers.get(HOST);
-        let named = |host: &HeaderValue| {
-            let authority = self.authority.as_ref();
-            authority.is_some_and(|authority| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
-        };
-        if !host.is_some_and(|host| is_loopback_host(host) || named(host)) {
+        let Some(host) = headers.get(HOST) else { return Some("the request has no Host header") };
+        let named =
+            self.address.as_ref().filter(|(_, authority)| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
+        if named.is_none() && !is_loopback_host(host) {
             return Some("the Host header must name this machine or the address that --url gives");
         }
+        // A proxy on this machine would let everybody in.
+        let is_forwarded = ["forwarded", "via", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name));
+        if self.people.is_none() && is_forwarded {
+            return Some("the request came by a proxy: name everybody who may use the dashboard with --user");
+        }
+        let scheme = named.map_or("http", |(scheme, _)| scheme);
         let is_own = |origin: &HeaderValue| {
-            let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-            let authority = uri.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
-            authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host.as_bytes()))
+            let authority =
+                origin.as_bytes().strip_prefix(scheme.as_bytes()).and_then(|rest| rest.strip_prefix(b"://"));
+            authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_bytes()))
         };
         match headers.get(ORIGIN) {
             Some(origin) if !is_own(origin) => return Some("other sites must not use the dashboard: see Origin"),
@@ -113,4 +122,23 @@ pub(super) async fn admit(
     };
     request.extensions_mut().insert(Viewer { name });
     Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// Reads an address that people open, `https://HOST[:PORT]` or `http://HOST[:PORT]`, as browsers write it in `Origin`:
+/// without a path, and without the port that the scheme has anyway. Errors: it is none.
+pub fn origin_of(url: &str) -> Result<String, String> {
+    let expected = || format!("`{url}`: expected an address without a path, for example https://rollouts.example.com");
+    let uri: Uri = url.parse().map_err(|_| expected())?;
+    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or_else(expected)?;
+    let usual = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return Err(expected()),
+    };
+    let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !authority.as_str().contains('@');
+    if !is_bare || authority.host().is_empty() {
+        return Err(expected());
+    }
+    let port = authority.port_u16().filter(|port| *port != usual).map_or_else(String::new, |port| format!(":{port}"));
+    Ok(format!("{scheme}://{}{port}", authority.host()))
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use stickshift_contract::{PlanRecord, VersionCode};
 use stickshift_rollout::{Series, begin_of, first_minute};
-use tokio::sync::{Notify, watch};
 
+use super::board::{Board, IDLE_PACE, PACE};
 use super::charts::Source;
 use super::frame::Frame;
-use super::parts;
+use super::parts::Known;
 use super::range::Range;
 use crate::clock::unix_now;
 use crate::operator::Site;
@@ -19,40 +19,20 @@ use crate::operator::status::{COUNTED_ITEMS, Live, Status};
 use crate::store::live::{LiveSample, read_live, write_live};
 use crate::store::plans::history;
 
-/// How often the tables are read while a page is open.
-pub const PACE: Duration = Duration::from_secs(2);
-
-/// The same while none is: only for the live sessions, which nobody else keeps.
-pub const IDLE_PACE: Duration = Duration::from_secs(60);
-
-/// How long a page waits for the tables before it shows what is known.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Counting sessions takes at most so many read units a second on average: a large table is counted less often.
-pub const COUNT_UNITS_A_SECOND: f64 = 50.0;
+const COUNT_UNITS_A_SECOND: f64 = 50.0;
 
-/// So many plans are shown.
-const PLANS: u16 = 50;
+/// When sessions could not be counted, the next attempt is not made before this.
+const PAUSE_AFTER_A_FAILURE: Duration = Duration::from_secs(10);
 
-/// After a longer pause, the pulses of the minutes in between are read.
+/// So many plans are read. All of them but the last are shown, because each is compared with the one before.
+const PLANS: u16 = 51;
+
+/// A version whose last pulses were not read for longer has left minutes behind.
 const LONGEST_GAP_SECONDS: u64 = 90;
 
-/// What all pages show, and how they ask for it.
-#[derive(Debug, Default)]
-pub(super) struct Board {
-    shown: watch::Sender<Shown>,
-    /// Somebody waits for the next look.
-    wake: Notify,
-    /// A page was opened.
-    opened: Notify,
-}
-
-/// The newest frames, by the place of their range in [`Range::EVERY`].
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shown {
-    pub(super) frames: [Arc<Frame>; Range::EVERY.len()],
-    looked_at: Option<Instant>,
-}
+/// Minutes are read in stretches of two hours. One that fails is read again, and not the whole day.
+const MINUTES_AT_ONCE_SECONDS: u64 = 7_200;
 
 /// What was read.
 pub(super) struct Looker {
@@ -60,50 +40,23 @@ pub(super) struct Looker {
     board: Arc<Board>,
     may_change: bool,
     status: Option<Status>,
-    /// Unix seconds of the last look that succeeded.
+    /// Unix seconds of the last look that succeeded; 0 before.
     read_at: u64,
     /// What keeps the tables from being read.
     trouble: Option<String>,
     series: Series,
+    /// Up to when the pulses of each version are in `series`, in Unix seconds.
+    noted_until: BTreeMap<VersionCode, u64>,
     history: Vec<PlanRecord>,
-    live: BTreeMap<u64, BTreeMap<VersionCode, u64>>,
-    counted: Option<(Live, Instant)>,
+    /// Live sessions by the time at which they were counted; `None` before those of earlier dashboards were read.
+    live: Option<BTreeMap<u64, BTreeMap<VersionCode, u64>>>,
+    counted: Live,
+    count_at: Instant,
+    /// What keeps the sessions from being counted.
+    count_trouble: Option<String>,
     may_not_write: bool,
-    /// Every version that has a color: one that leaves the plan keeps it.
+    /// Every version that has a color, in the order in which they came.
     versions: Vec<VersionCode>,
-}
-
-impl Board {
-    /// What a page that is open sees from now on. As long as somebody has it, the tables are read at [`PACE`].
-    pub(super) fn open(&self) -> watch::Receiver<Shown> {
-        let shown = self.shown.subscribe();
-        self.opened.notify_one();
-        shown
-    }
-
-    /// What a page begins with: it is as new as the tables are, unless they do not answer.
-    pub(super) async fn fresh(&self) -> Shown {
-        let mut shown = self.shown.subscribe();
-        let is_fresh = |shown: &Shown| shown.looked_at.is_some_and(|looked_at| looked_at.elapsed() < PACE);
-        if !is_fresh(&shown.borrow()) {
-            self.wake.notify_one();
-            tokio::time::timeout(PATIENCE, shown.wait_for(is_fresh)).await.ok();
-        }
-        let fresh = shown.borrow().clone();
-        fresh
-    }
-
-    /// Somebody has changed the plan, and wants to see it.
-    pub(super) fn look_now(&self) {
-        self.wake.notify_one();
-    }
-}
-
-impl Shown {
-    pub(super) fn frame(&self, range: Range) -> &Arc<Frame> {
-        let place = Range::EVERY.iter().position(|other| *other == range).unwrap_or(0);
-        &self.frames[place]
-    }
 }
 
 impl Looker {
@@ -116,9 +69,12 @@ impl Looker {
             read_at: 0,
             trouble: None,
             series: Series::default(),
+            noted_until: BTreeMap::new(),
             history: Vec::new(),
-            live: BTreeMap::new(),
-            counted: None,
+            live: None,
+            counted: Live::unknown(),
+            count_at: Instant::now(),
+            count_trouble: None,
             may_not_write: false,
             versions: Vec::new(),
         }
@@ -126,11 +82,13 @@ impl Looker {
 
     /// Looks for ever.
     pub(super) async fn run(mut self) {
+        // A page that is opened before the first look has everything that the look will fill.
+        self.show(None);
         loop {
+            let began_at = Instant::now();
             let looked = self.look().await;
             self.note(looked);
-            let frames = self.frames();
-            self.board.shown.send_replace(Shown { frames, looked_at: Some(Instant::now()) });
+            self.show(Some(began_at));
             self.pause().await;
         }
     }
@@ -139,76 +97,99 @@ impl Looker {
     async fn pause(&self) {
         let begin = tokio::time::Instant::now();
         loop {
-            let is_open = self.board.shown.receiver_count() > 0;
+            let pace = if self.board.is_open() { PACE } else { IDLE_PACE };
             tokio::select! {
-                () = tokio::time::sleep_until(begin + if is_open { PACE } else { IDLE_PACE }) => return,
-                () = self.board.wake.notified() => return,
-                () = self.board.opened.notified() => {}
+                () = tokio::time::sleep_until(begin + pace) => return,
+                () = self.board.somebody_waits() => return,
+                () = self.board.page_opened() => {}
             }
         }
     }
 
-    /// Reads everything once. Errors: a table cannot be used, or there is no plan.
+    /// Reads everything once. Errors: the table of plans cannot be used, or there is no plan.
     async fn look(&mut self) -> Result<()> {
         let record = self.site.plan_in_force().await?;
-        let live = self.count().await?;
         let now = unix_now();
-        let revision = record.plan.revision();
-        let status = Status::read(&self.site, record, live).await?;
-        let first = first_minute(now);
-        if self.read_at == 0 {
-            let samples = read_live(&self.site.client, &self.site.rollout_table, first).await;
+        if self.live.is_none() {
+            let samples = read_live(&self.site.client, &self.site.rollout_table, first_minute(now)).await;
             let samples = samples.context("could not read the live sessions of before")?;
-            self.live.extend(samples.into_iter().map(|sample| (sample.at, sample.sessions)));
+            self.live = Some(samples.into_iter().map(|sample| (sample.at, sample.sessions)).collect());
         }
-        if self.read_at + LONGEST_GAP_SECONDS < now {
-            for &version in status.last.keys() {
-                let minutes =
-                    self.site.pulses.minutes(version, self.read_at.max(first), now + LONGEST_GAP_SECONDS).await;
-                let minutes = minutes.context("could not read the pulses of the last minutes")?;
-                minutes.pulses.iter().for_each(|pulse| self.series.note(version, pulse));
-            }
-        }
-        for (version, pulses) in &status.last {
-            pulses.iter().for_each(|pulse| self.series.note(*version, pulse));
-        }
-        self.series.forget_before(first);
-        self.live.retain(|at, _| *at >= first);
+        self.count().await;
+        let revision = record.plan.revision();
         if self.history.first().is_none_or(|newest| newest.plan.revision() != revision) {
             let plans = history(&self.site.client, &self.site.rollout_table, PLANS).await;
             self.history = plans.context("could not read the history")?;
         }
+        let status = Status::read(&self.site, record, self.counted.clone()).await?;
+        self.note_pulses(&status, now).await?;
         self.status = Some(status);
         self.read_at = now;
         Ok(())
     }
 
-    /// The live sessions, counted now or not long ago.
-    async fn count(&mut self) -> Result<Live> {
-        if let Some((live, next)) = &self.counted
-            && Instant::now() < *next
-        {
-            return Ok(live.clone());
+    /// Notes what instances have written since the last look. Errors: it cannot be read.
+    async fn note_pulses(&mut self, status: &Status, now: u64) -> Result<()> {
+        let first = first_minute(now);
+        self.series.forget_before(first);
+        let planned = self.history.iter().flat_map(|record| record.plan.versions().keys());
+        let versions: BTreeSet<VersionCode> = planned.chain(status.last.keys()).copied().collect();
+        for version in versions {
+            let mut from = self.noted_until.get(&version).copied().unwrap_or(0).max(first);
+            while from + LONGEST_GAP_SECONDS < now {
+                let until = (from + MINUTES_AT_ONCE_SECONDS).min(now);
+                let minutes = self.site.pulses.minutes(version, from, until + LONGEST_GAP_SECONDS).await;
+                let minutes = minutes.context("could not read the pulses of earlier minutes")?;
+                minutes.pulses.iter().for_each(|pulse| self.series.note(version, pulse));
+                self.noted_until.insert(version, until);
+                from = until;
+            }
+        }
+        for (&version, pulses) in &status.last {
+            pulses.iter().for_each(|pulse| self.series.note(version, pulse));
+            self.noted_until.insert(version, now);
+        }
+        Ok(())
+    }
+
+    /// Counts the live sessions, unless they were counted not long ago. What cannot be counted is as before.
+    async fn count(&mut self) {
+        if Instant::now() < self.count_at {
+            return;
         }
         let now = unix_now();
-        let live = Live::count(&self.site.sessions, now, COUNTED_ITEMS).await?;
-        let pause = Duration::from_secs_f64((live.read_units / COUNT_UNITS_A_SECOND).clamp(0.0, 3_600.0));
-        self.counted = Some((live.clone(), Instant::now() + pause));
-        let sessions = live.by_version().map(|(version, count)| (version, count.sessions)).collect();
-        let sample = LiveSample { at: now, sessions };
-        let is_in_new_minute = self.live.keys().next_back().is_none_or(|at| begin_of(*at, 60) < begin_of(now, 60));
-        if is_in_new_minute
-            && let Err(cause) = write_live(&self.site.client, &self.site.rollout_table, &sample).await
+        match Live::count(&self.site.sessions, now, COUNTED_ITEMS).await {
+            Ok(live) => {
+                let pause = Duration::from_secs_f64((live.read_units / COUNT_UNITS_A_SECOND).clamp(0.0, 3_600.0));
+                self.count_at = Instant::now() + pause;
+                let sessions = live.by_version().map(|(version, count)| (version, count.sessions)).collect();
+                (self.counted, self.count_trouble) = (live, None);
+                self.keep(LiveSample { at: now, sessions }).await;
+            }
+            Err(cause) => {
+                self.count_at = Instant::now() + PAUSE_AFTER_A_FAILURE;
+                self.count_trouble = Some(format!("{cause:#}"));
+            }
+        }
+    }
+
+    /// Keeps one sample of each minute, for the dashboards to come.
+    async fn keep(&mut self, sample: LiveSample) {
+        let live = self.live.get_or_insert_default();
+        let is_first = live.keys().next_back().is_none_or(|at| begin_of(*at, 60) < begin_of(sample.at, 60));
+        if !is_first {
+            live.pop_last();
+        }
+        live.insert(sample.at, sample.sessions.clone());
+        live.retain(|at, _| *at >= first_minute(sample.at));
+        if !is_first {
+            return;
+        }
+        if let Err(cause) = write_live(&self.site.client, &self.site.rollout_table, &sample).await
             && !std::mem::replace(&mut self.may_not_write, true)
         {
             log::warn!("the live sessions of each minute could not be kept, so a restart forgets them: {cause}");
         }
-        // One in a minute is enough.
-        if !is_in_new_minute {
-            self.live.pop_last();
-        }
-        self.live.insert(now, sample.sessions);
-        Ok(live)
     }
 
     fn note(&mut self, looked: Result<()>) {
@@ -227,31 +208,43 @@ impl Looker {
         }
     }
 
-    fn frames(&mut self) -> [Arc<Frame>; Range::EVERY.len()] {
-        let planned = self.status.iter().flat_map(|status| status.record.plan.versions().keys().copied());
-        let known: BTreeSet<VersionCode> = self.versions.iter().copied().collect();
-        let joined: Vec<_> = planned.chain(self.series.versions()).filter(|version| !known.contains(version)).collect();
-        for version in joined {
-            if !self.versions.contains(&version) {
-                self.versions.push(version);
-            }
-        }
-        let trouble = self.trouble.as_ref().map(|cause| (self.read_at, cause.as_str()));
-        let parts =
-            parts::parts(self.status.as_ref(), &self.history, &self.versions, trouble, self.read_at, self.may_change);
+    /// Shows what is known now.
+    fn show(&mut self, began_at: Option<Instant>) {
+        self.color_versions();
+        let shown_plans =
+            if self.history.len() == usize::from(PLANS) { self.history.len() - 1 } else { self.history.len() };
+        let known = Known {
+            status: self.status.as_ref(),
+            history: &self.history,
+            shown_plans,
+            versions: &self.versions,
+            trouble: self.trouble.as_deref(),
+            count_trouble: self.count_trouble.as_deref(),
+            read_at: self.read_at,
+            reads: self.site.calls.reads.get(),
+            may_change: self.may_change,
+        };
+        let parts = known.parts();
+        let live = BTreeMap::new();
         let source = Source {
             series: &self.series,
             history: &self.history,
-            live: &self.live,
+            live: self.live.as_ref().unwrap_or(&live),
             run: self.status.as_ref().and_then(|status| status.run.as_ref()),
             versions: &self.versions,
-            now: self.read_at,
+            now: if self.read_at == 0 { unix_now() } else { self.read_at },
         };
-        let before = self.board.shown.borrow().clone();
-        let frame = |range: Range| {
-            let earlier = before.looked_at.map(|_| before.frame(range).as_ref());
-            Arc::new(Frame::after(earlier, parts.clone(), source.charts(range)))
-        };
-        Range::EVERY.map(frame)
+        self.board
+            .show(began_at, |range: Range, before: &Frame| Frame::after(before, parts.clone(), source.charts(range)));
+    }
+
+    /// A version keeps its color as long as the plan or a chart has it.
+    fn color_versions(&mut self) {
+        let planned = self.status.iter().flat_map(|status| status.record.plan.versions().keys().copied());
+        let counted = self.live.iter().flat_map(|live| live.values()).flat_map(|counts| counts.keys().copied());
+        let present: BTreeSet<VersionCode> = planned.chain(self.series.versions()).chain(counted).collect();
+        self.versions.retain(|version| present.contains(version));
+        let joined: Vec<_> = present.into_iter().filter(|version| !self.versions.contains(version)).collect();
+        self.versions.extend(joined);
     }
 }

@@ -11,9 +11,9 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
 use serde::Deserialize;
 
+use super::board::Board;
 use super::frame::Frame;
 use super::guard::{Guard, Viewer};
-use super::looker::Board;
 use super::range::{Range, RangeQuery};
 use super::{Facts, RELEASE};
 

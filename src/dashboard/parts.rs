@@ -37,6 +37,7 @@ struct Version {
     key: String,
     state: String,
     cells: [String; table::ROWS.len()],
+    is_stable: bool,
 }
 
 #[derive(Template)]
@@ -91,39 +92,70 @@ struct Entry {
     is_in_force: bool,
 }
 
-/// The contents of the page's elements, by their id. `trouble`: since when the tables cannot be read, and why.
-/// `read_at`: when they could be read last, in Unix seconds.
-pub(super) fn parts(
-    status: Option<&Status>,
-    history: &[PlanRecord],
-    versions: &[VersionCode],
-    trouble: Option<(u64, &str)>,
-    read_at: u64,
-    may_change: bool,
-) -> BTreeMap<&'static str, String> {
-    let mut warnings: Vec<String> = trouble.into_iter().map(in_words).collect();
-    warnings.extend(status.iter().flat_map(|status| status.warnings()));
-    let mut parts = BTreeMap::from([
-        ("warnings", rendered(&Warnings { warnings })),
-        ("history", rendered(&History { entries: entries(history), may_change })),
-        ("as-of", as_of(read_at)),
-    ]);
-    if let Some(status) = status {
-        parts.insert("plan", plan(status, versions, may_change));
-        parts.insert("run", rendered(&rollout(status.run.as_ref(), may_change)));
+/// What the page is made of.
+pub(super) struct Known<'a> {
+    pub(super) status: Option<&'a Status>,
+    /// The last plans, the newest first.
+    pub(super) history: &'a [PlanRecord],
+    /// How many of them are shown.
+    pub(super) shown_plans: usize,
+    /// Every version that has a color.
+    pub(super) versions: &'a [VersionCode],
+    /// What keeps the tables from being read.
+    pub(super) trouble: Option<&'a str>,
+    /// What keeps the sessions from being counted.
+    pub(super) count_trouble: Option<&'a str>,
+    /// When the tables could be read last, in Unix seconds; 0 for never.
+    pub(super) read_at: u64,
+    /// How often this program has read them.
+    pub(super) reads: u64,
+    pub(super) may_change: bool,
+}
+
+impl Known<'_> {
+    /// The contents of the page's elements, by their id.
+    pub(super) fn parts(&self) -> BTreeMap<&'static str, String> {
+        let may_change = self.may_change;
+        let warnings = self.warnings();
+        // Read out by screen readers when it changes, so it has no number that changes with each look.
+        let alarm = match warnings.len() {
+            0 => String::new(),
+            1 => "There is a warning.".to_owned(),
+            count => format!("There are {count} warnings."),
+        };
+        let entries = entries(self.history, self.shown_plans);
+        let reads = format!("This dashboard has read the tables {} times since it started.", self.reads);
+        let mut parts = BTreeMap::from([
+            ("alarm", alarm),
+            ("warnings", rendered(&Warnings { warnings })),
+            ("history", rendered(&History { entries, may_change })),
+            ("as-of", as_of(self.read_at)),
+            ("reads", reads),
+        ]);
+        if let Some(status) = self.status {
+            parts.insert("plan", plan(status, self.versions, may_change));
+            parts.insert("run", rendered(&rollout(status.run.as_ref(), may_change)));
+        }
+        parts
     }
-    parts
+
+    fn warnings(&self) -> Vec<String> {
+        let trouble = self.trouble.map(|cause| match self.read_at {
+            0 => format!("there is nothing to show yet: {cause}"),
+            read_at => format!(
+                "THE TABLES DO NOT ANSWER since {}, and everything below is of then: {cause}",
+                words::time(read_at)
+            ),
+        });
+        let count_trouble = self.count_trouble.filter(|_| trouble.is_none());
+        let count_trouble = count_trouble.map(|cause| format!("the live sessions below are old: {cause}"));
+        let of_status = self.status.iter().flat_map(|status| status.warnings());
+        trouble.into_iter().chain(count_trouble).chain(of_status).collect()
+    }
 }
 
 fn rendered(template: &impl Template) -> String {
     template.render().expect("writing to a String cannot fail")
-}
-
-fn in_words((read_at, cause): (u64, &str)) -> String {
-    if read_at == 0 {
-        return format!("there is nothing to show yet: {cause}");
-    }
-    format!("THE TABLES DO NOT ANSWER since {}, and everything below is of then: {cause}", words::time(read_at))
 }
 
 fn as_of(read_at: u64) -> String {
@@ -138,6 +170,7 @@ fn plan(status: &Status, versions: &[VersionCode], may_change: bool) -> String {
         key: key_of(versions, *code),
         state: planned.state.to_string(),
         cells: table::cells(status, *code),
+        is_stable: status.record.plan.stable() == *code,
     };
     rendered(&Plan { status, versions: status.record.plan.versions().iter().map(version).collect(), may_change })
 }
@@ -187,7 +220,7 @@ fn verdict_class(gate: &GateReport) -> &'static str {
 }
 
 /// The plans, the newest first, each with what it changed.
-fn entries(history: &[PlanRecord]) -> Vec<Entry> {
+fn entries(history: &[PlanRecord], shown: usize) -> Vec<Entry> {
     let entry = |(place, record): (usize, &PlanRecord)| Entry {
         revision: record.plan.revision(),
         changed_at: record.changed_at,
@@ -199,7 +232,7 @@ fn entries(history: &[PlanRecord]) -> Vec<Entry> {
         differences: differences(history.get(place + 1), record),
         is_in_force: place == 0,
     };
-    history.iter().enumerate().map(entry).collect()
+    history.iter().enumerate().take(shown).map(entry).collect()
 }
 
 /// What changed from one plan to the next, a line for each version.

@@ -5,10 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use stickshift_contract::cookie_values;
 use subtle::ConstantTimeEq as _;
 
-/// The people, and the names and values of their cookies.
+/// The people, and the values of their cookies.
 #[derive(Debug)]
 pub(super) struct People {
     people: Mutex<Vec<Person>>,
+    /// Browsers send a cookie to every port of a host, so each dashboard has a name of its own for it.
+    cookie_name: String,
     /// Whether they come by HTTPS.
     is_secure: bool,
 }
@@ -30,9 +32,11 @@ const COOKIE_SECONDS: u64 = 30 * 86_400;
 
 impl People {
     /// Everybody with a new link.
-    pub(super) fn new(names: Vec<String>, is_secure: bool) -> Self {
+    pub(super) fn new(names: Vec<String>, port: u16, is_secure: bool) -> Self {
         let person = |name| Person { name, link: Some(secret()), cookie: None };
-        Self { people: Mutex::new(names.into_iter().map(person).collect()), is_secure }
+        let prefix = if is_secure { "__Host-" } else { "" };
+        let cookie_name = format!("{prefix}stickshift-dashboard-{port}");
+        Self { people: Mutex::new(names.into_iter().map(person).collect()), cookie_name, is_secure }
     }
 
     /// The name and the token of everybody whose link was not used.
@@ -55,21 +59,18 @@ impl People {
         people[place].link = None;
         people[place].cookie = Some(value.clone());
         let secure = if self.is_secure { "; Secure" } else { "" };
-        let name = self.cookie_name();
-        Some(format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_SECONDS}{secure}"))
+        let name = &self.cookie_name;
+        // Lax: somebody may follow a link to the dashboard. What changes something is a POST.
+        Some(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_SECONDS}{secure}"))
     }
 
     /// Whose cookie a request has.
     pub(super) fn holder<'a>(&self, cookie_headers: impl Iterator<Item = &'a [u8]>) -> Option<String> {
         let people = self.locked();
-        let values = cookie_headers.flat_map(|header| cookie_values(header, self.cookie_name()));
+        let values = cookie_headers.flat_map(|header| cookie_values(header, &self.cookie_name));
         let places = values.filter_map(|value| found(&people, value, |person| person.cookie.as_ref()));
         let place = places.into_iter().next()?;
         Some(people[place].name.clone())
-    }
-
-    fn cookie_name(&self) -> &'static str {
-        if self.is_secure { "__Host-stickshift-dashboard" } else { "stickshift-dashboard" }
     }
 
     /// A panic elsewhere must not lock everybody out.

@@ -1,7 +1,7 @@
 //! Links that show one browser one version.
 
 use anyhow::{Context as _, Result, bail};
-use stickshift_contract::{ASSET_PREFIX, Link, PASS_PARAMETER, Pass, VersionCode};
+use stickshift_contract::{ASSET_PREFIX, Link, PASS_PARAMETER, Pass, Plan, VersionCode};
 
 use super::{Site, words};
 use crate::clock::unix_now;
@@ -30,13 +30,7 @@ impl Preview {
     ///
     /// Errors: the plan does not show the version, or there is no key.
     pub async fn new(site: &Site, version: VersionCode, seconds: u64, url: Option<&str>, path: &str) -> Result<Self> {
-        let plan = site.plan_in_force().await?.plan;
-        if !plan.versions().contains_key(&version) {
-            bail!("version {version} is not in the plan: add it first");
-        }
-        if !plan.is_open(version) {
-            bail!("version {version} is withdrawn, so it is shown to nobody");
-        }
+        check(&site.plan_in_force().await?.plan, version)?;
         let keys = site.pass_keys().await?;
         let now = unix_now();
         let pass = Pass { version, expires: now + seconds };
@@ -49,6 +43,17 @@ impl Preview {
             leave: leave(site, url, path)?,
         })
     }
+}
+
+/// Errors: the plan does not show the version.
+pub fn check(plan: &Plan, version: VersionCode) -> Result<()> {
+    if !plan.versions().contains_key(&version) {
+        bail!("version {version} is not in the plan: add it first");
+    }
+    if !plan.is_open(version) {
+        bail!("version {version} is withdrawn, so it is shown to nobody");
+    }
+    Ok(())
 }
 
 /// The link that ends any preview. Errors: the address of the site is not known.

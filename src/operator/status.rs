@@ -103,7 +103,7 @@ impl Status {
     /// Draws that arrived at a version, and at all.
     fn draws(&self, version: VersionCode) -> (u64, u64) {
         let part = self.reports.get(&version).map_or(0, |report| report.drawn);
-        (part, self.reports.values().map(|report| report.drawn).sum())
+        (part, self.reports.values().fold(0, |sum, report| sum.saturating_add(report.drawn)))
     }
 
     /// What an operator should know.
@@ -184,6 +184,18 @@ impl Status {
 }
 
 impl Live {
+    /// None were counted yet.
+    pub fn unknown() -> Self {
+        Self {
+            counts: BTreeMap::new(),
+            last_ends: Counts::new(),
+            is_exact: false,
+            items_read: 0,
+            read_units: 0.0,
+            about: "live sessions were not counted yet".to_owned(),
+        }
+    }
+
     /// Counts those that end after `now` by a scan of the table of sessions, at most `bound` items exactly. Errors: the
     /// table cannot be used.
     pub async fn count(sessions: &SessionStore, now: u64, bound: u64) -> Result<Self> {

@@ -29,7 +29,7 @@ pub async fn retry(site: &Site, by: &str) -> Result<Run> {
 }
 
 /// The version of the rollout that goes on; `None` without one. One that cannot be read must not stop an abort.
-pub(super) async fn canary_of_run(site: &Site) -> Option<VersionCode> {
+pub async fn canary_of_run(site: &Site) -> Option<VersionCode> {
     match site.runs.read().await {
         Ok(run) => run.filter(|run| run.outcome().is_none()).map(|run| run.canary()),
         Err(cause) => {

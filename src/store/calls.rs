@@ -20,8 +20,9 @@ pub struct Calls {
 /// ([low-level API](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html)).
 const TARGET: &str = "x-amz-target";
 
-/// The operations of this program that write items.
+/// The operations that write items. Every other one reads them, but for those on whole tables.
 const WRITES: [&str; 4] = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"];
+const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
 
 impl Intercept for Calls {
     fn name(&self) -> &'static str {
@@ -35,8 +36,11 @@ impl Intercept for Calls {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let operation = context.request().headers().get(TARGET).and_then(|target| target.rsplit('.').next());
-        let is_write = operation.is_some_and(|operation| WRITES.contains(&operation));
-        if is_write { &self.writes } else { &self.reads }.inc();
+        match operation {
+            Some(operation) if WRITES.contains(&operation) => drop(self.writes.inc()),
+            Some(operation) if READS.contains(&operation) => drop(self.reads.inc()),
+            _ => {}
+        }
         Ok(())
     }
 }
