@@ -2,7 +2,7 @@
 // cannot differ.
 //
 // A header cell names its column's kind (`data-series`) and version (`data-key`). dashboard.css has
-// the colour and shape of a key, for the tables too.
+// the color and shape of a key, for the tables too.
 /* global uPlot */
 
 const charts = new Map();
@@ -98,7 +98,7 @@ class Chart {
   // a row without any number is a gap.
   stacked(columns) {
     const total = this.rows.map(() => null);
-    const parts = columns.filter((_, position) => isStacked(this.columns[position]));
+    const parts = columns.filter((_, position) => this.columns[position].kind === "stack");
     return columns.map((column) => {
       if (!parts.includes(column)) return column;
       return column.map((value, row) => {
@@ -201,19 +201,16 @@ class Chart {
   }
 
   series({ kind, key }) {
-    const { bars, stepped } = uPlot.paths;
     const thin = this.em / 12;
-    const line = { stroke: this.style(key).colour, width: thin * 2, points: { show: false } };
-    const area = { ...line, width: thin, fill: isStacked({ kind }) ? this.pattern(key) : null };
+    const line = { stroke: this.style(key).color, width: thin * 2, points: { show: false } };
+    const area = { ...line, width: thin, fill: kind === "stack" ? this.pattern(key) : null };
     switch (kind) {
       case "dashed":
         return { ...line, dash: [this.em * 0.6, this.em * 0.4] };
       case "step":
-        return { ...line, dash: [thin * 2, thin * 3], paths: stepped({ align: 1 }) };
+        return { ...line, dash: [thin * 2, thin * 3], paths: uPlot.paths.stepped({ align: 1 }) };
       case "stack":
         return area;
-      case "bar":
-        return { ...area, paths: bars({ size: [0.7, this.em * 3] }) };
       case "low":
       case "high":
         return { ...line, width: 0 };
@@ -222,7 +219,7 @@ class Chart {
     }
   }
 
-  // Reads a key's colour and shape from the style sheet.
+  // Reads a key's color and shape from the style sheet.
   style(key) {
     if (!this.styles.has(key)) {
       const probe = make("span", `key ${key}`);
@@ -230,7 +227,7 @@ class Chart {
       const { backgroundColor, clipPath } = getComputedStyle(probe);
       const corners = [...clipPath.matchAll(/([\d.]+)% ([\d.]+)%/g)];
       const shape = corners.map(([, right, down]) => [right / 50 - 1, down / 50 - 1]);
-      this.styles.set(key, { colour: backgroundColor, shape });
+      this.styles.set(key, { color: backgroundColor, shape });
       probe.remove();
     }
     return this.styles.get(key);
@@ -244,10 +241,10 @@ class Chart {
       const series = position + 1;
       if (column.kind === "high") {
         const low = this.columns.findIndex(({ kind, key }) => kind === "low" && key === column.key);
-        const fill = translucent(this.style(column.key).colour);
+        const fill = translucent(this.style(column.key).color);
         if (low >= 0) bands.push({ series: [series, low + 1], fill });
       }
-      if (isStacked(column)) {
+      if (column.kind === "stack") {
         if (below) bands.push({ series: [series, below] });
         below = series;
       }
@@ -255,16 +252,16 @@ class Chart {
     return bands;
   }
 
-  // An area is tiled with its key's shape, because a colour alone does not tell two keys apart.
+  // An area is tiled with its key's shape, because a color alone does not tell two keys apart.
   pattern(key) {
-    const { colour, shape } = this.style(key);
+    const { color, shape } = this.style(key);
     const size = Math.round(this.em * devicePixelRatio);
     const tile = make("canvas");
     tile.width = tile.height = size;
     const context = tile.getContext("2d");
-    context.fillStyle = translucent(colour);
+    context.fillStyle = translucent(color);
     context.fillRect(0, 0, size, size);
-    context.fillStyle = colour;
+    context.fillStyle = color;
     drawShape(context, shape, size / 2, size / 2, size * 0.3);
     return context.createPattern(tile, "repeat");
   }
@@ -298,21 +295,20 @@ class Chart {
     ctx.restore();
   }
 
-  // Puts the key's shape on each line every few ems. Lines are shifted against each other, so that
-  // the shapes of equal lines do not hide each other.
+  // Puts the key's shape on each line every few ems, shifted, so that equal lines can be told apart.
   drawShapes({ ctx, bbox, data, valToPos }) {
     const em = this.em * devicePixelRatio;
     const pitch = em * 8;
     this.columns.forEach(({ kind, key }, position) => {
       if (!["line", "dashed", "step"].includes(kind)) return;
-      const { colour, shape } = this.style(key);
+      const { color, shape } = this.style(key);
       const points = [];
       data[position + 1].forEach((value, row) => {
         if (value === null) return;
         points.unshift([valToPos(data[0][row], "x", true), valToPos(value, "y", true)]);
       });
       if (!points.length) return;
-      ctx.fillStyle = colour;
+      ctx.fillStyle = color;
       const shift = (position / this.columns.length) * pitch;
       let next = Math.max(points.at(-1)[0], points[0][0] - shift);
       for (const [x, y] of points) {
@@ -327,7 +323,9 @@ class Chart {
   // Fills the legend with the numbers at the cursor, or with the newest ones. They are the texts of
   // the table's cells.
   describe(cursor) {
-    const row = this.rows[cursor ?? this.rows.length - 1];
+    // The newest row has no numbers yet while its time is not over.
+    const newest = this.data[1]?.findLastIndex((value) => value !== null);
+    const row = this.rows[cursor ?? newest];
     if (!row) {
       this.legend.replaceChildren(make("li", "", "no numbers yet"));
       return;
@@ -349,10 +347,6 @@ class Chart {
   }
 }
 
-function isStacked({ kind }) {
-  return kind === "stack" || kind === "bar";
-}
-
 // A row is replaced when it changes, so its numbers are read once.
 function valuesOf(row) {
   if (!rowValues.has(row)) {
@@ -364,8 +358,8 @@ function valuesOf(row) {
   return rowValues.get(row);
 }
 
-function translucent(colour) {
-  return colour.replace(/^rgb\((.*)\)$/, "rgba($1, 0.2)");
+function translucent(color) {
+  return color.replace(/^rgb\((.*)\)$/, "rgba($1, 0.2)");
 }
 
 // The shape's corners are relative to its centre, from -1 to 1.
@@ -375,8 +369,7 @@ function drawShape(context, shape, x, y, radius) {
   context.fill();
 }
 
-// `least` is the lowest top of a scale: a chart of zeros needs one too. Evidence below the floor
-// counts as none, and would take the space of the rest.
+// `least` is the lowest top of a scale. Evidence below the floor would take the space of the rest.
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const units = {
   percent: { least: 0.01, most: 1, label: (value) => `${short(value * 100)} %` },

@@ -121,9 +121,3 @@ async function retry() {
 
 connect();
 setInterval(watch, 1_000);
-
-// A page in the back/forward cache must not hold a connection, and needs one when it returns.
-addEventListener("pagehide", () => source.close());
-addEventListener("pageshow", () => {
-  if (source.readyState === EventSource.CLOSED) connect();
-});

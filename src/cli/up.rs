@@ -91,7 +91,7 @@ pub(super) async fn up(arguments: Up) -> Result<()> {
     let mut overview = overview(&machine, &arguments.data_dir);
     overview.row(
         "Dashboard",
-        format!("http://{}", dashboard.address),
+        &format!("http://{}", dashboard.address),
         if arguments.allow_changes { "what the rollout does, and changes to it" } else { "what the rollout does" },
     );
     print!("{}", overview.text());
@@ -166,7 +166,7 @@ fn listener_of_dashboard(address: SocketAddr) -> Result<TcpListener> {
 struct Overview(Vec<String>);
 
 impl Overview {
-    fn row(&mut self, what: &str, url: String, about: &str) {
+    fn row(&mut self, what: &str, url: &str, about: &str) {
         self.0.push(format!("  {what:<16} {url:<24} {about}"));
     }
 
@@ -177,7 +177,7 @@ impl Overview {
 
 fn overview(machine: &Machine, data_dir: &Path) -> Overview {
     let mut overview = Overview(vec![format!("Stickshift {}, all on this machine\n", env!("CARGO_PKG_VERSION"))]);
-    overview.row("CloudFront", format!("http://{}", machine.cloudfront.address), "open this one");
+    overview.row("CloudFront", &format!("http://{}", machine.cloudfront.address), "open this one");
     for RunningVersion { settings, address, .. } in &machine.versions {
         let version = settings.version;
         let Some(planned) = machine.cloudfront.plan.versions().get(&version) else { continue };
@@ -186,12 +186,12 @@ fn overview(machine: &Machine, data_dir: &Path) -> Overview {
             App::Themed { theme, .. } => (theme.name.as_str(), about),
             App::Upstream(upstream) => ("Sidecar", format!("{about}; the app is at {}", upstream.target)),
         };
-        overview.row(name, format!("http://{address}"), &about);
+        overview.row(name, &format!("http://{address}"), &about);
     }
     for RunningVersion { settings, admin_address, .. } in &machine.versions {
         let about = format!("of version {}: /healthz, /readyz, /metrics", settings.version);
-        overview.row("Monitors", format!("http://{admin_address}"), &about);
+        overview.row("Monitors", &format!("http://{admin_address}"), &about);
     }
-    overview.row("DynamoDB", machine.dynamodb.endpoint().to_owned(), &format!("kept in {}", data_dir.display()));
+    overview.row("DynamoDB", machine.dynamodb.endpoint(), &format!("kept in {}", data_dir.display()));
     overview
 }

@@ -65,8 +65,7 @@ impl Board {
             self.waits.notify_one();
             tokio::time::timeout(PATIENCE, shown.wait_for(is_fresh)).await.ok();
         }
-        let fresh = shown.borrow().clone();
-        fresh
+        shown.borrow().clone()
     }
 
     /// Somebody has changed the plan here, and wants to see it.

@@ -190,11 +190,11 @@ def check_accessibility(driver, axe, name):
     assert len(found["passes"]) > 10, "axe-core has looked"
 
 
-def write_picture(path, png):
+def write_picture(path, png, colors=64):
     """Few colors are enough, and make a small file."""
     from PIL import Image
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(path, optimize=True)
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(colors).save(path, optimize=True)
 
 
 def is_gone(element):
