@@ -5,6 +5,7 @@ mod guards;
 mod live;
 mod picture;
 mod pulses;
+mod series;
 mod simulated;
 
 use std::collections::BTreeMap;
