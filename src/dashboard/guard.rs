@@ -142,3 +142,50 @@ pub fn origin_of(url: &str) -> Result<String, String> {
     let port = authority.port_u16().filter(|port| *port != usual).map_or_else(String::new, |port| format!(":{port}"));
     Ok(format!("{scheme}://{}{port}", authority.host()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_browsers_write_it() {
+        for (url, origin) in [
+            ("https://rollouts.example.com", "https://rollouts.example.com"),
+            ("https://rollouts.example.com/", "https://rollouts.example.com"),
+            ("https://rollouts.example.com:443", "https://rollouts.example.com"),
+            ("http://192.0.2.7:8090", "http://192.0.2.7:8090"),
+            ("http://[2001:db8::7]:80", "http://[2001:db8::7]"),
+        ] {
+            assert_eq!(origin_of(url).as_deref(), Ok(origin));
+        }
+        for url in
+            ["rollouts.example.com", "ftp://a.example", "https://a.example/path", "https://a@b.example", "http://", ""]
+        {
+            assert!(origin_of(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn only_the_address_itself_and_this_machine_are_answered() {
+        let guard = Guard::new(Some("https://rollouts.example.com".to_owned()), None);
+        let refusal = |method: Method, headers: &[(&'static str, &'static str)]| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (name.parse().expect("a header name"), HeaderValue::from_static(value)));
+            guard.refusal(&method, &headers.collect())
+        };
+        for host in ["rollouts.example.com", "ROLLOUTS.example.com", "localhost:8090", "[::1]:8090"] {
+            assert_eq!(refusal(Method::GET, &[("host", host)]), None, "{host}");
+        }
+        for host in ["rollouts.example.com.", "rollouts.example.com:8090", "a.rollouts.example.com", ""] {
+            assert!(refusal(Method::GET, &[("host", host)]).is_some(), "{host}");
+        }
+        let post = |origin| refusal(Method::POST, &[("host", "rollouts.example.com"), ("origin", origin)]);
+        assert_eq!(post("https://rollouts.example.com"), None);
+        for origin in
+            ["http://rollouts.example.com", "https://rollouts.example.com:8090", "https://evil.example", "null"]
+        {
+            assert!(post(origin).is_some(), "{origin}");
+        }
+    }
+}

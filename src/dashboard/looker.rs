@@ -9,7 +9,8 @@ use stickshift_contract::{PlanRecord, VersionCode};
 use stickshift_rollout::{Series, begin_of, first_minute};
 
 use super::board::{Board, IDLE_PACE, PACE};
-use super::charts::Source;
+use super::charts::charts;
+use super::columns::Source;
 use super::frame::Frame;
 use super::parts::Known;
 use super::range::Range;
@@ -235,7 +236,7 @@ impl Looker {
             now: if self.read_at == 0 { unix_now() } else { self.read_at },
         };
         self.board
-            .show(began_at, |range: Range, before: &Frame| Frame::after(before, parts.clone(), source.charts(range)));
+            .show(began_at, |range: Range, before: &Frame| Frame::after(before, parts.clone(), charts(&source, range)));
     }
 
     /// A version keeps its color as long as the plan or a chart has it.

@@ -6,7 +6,7 @@ use askama::Template;
 use stickshift_contract::{PlanRecord, VersionCode, Weight};
 use stickshift_rollout::{GateReport, Outcome, Phase, Run, Verdict, seconds_in_words};
 
-use super::charts::key_of;
+use super::columns::key_of;
 use crate::operator::status::Status;
 use crate::operator::{table, words};
 
