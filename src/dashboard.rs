@@ -31,7 +31,6 @@ use actix_web::rt::{self, task::JoinHandle};
 use actix_web::web::{self, Data, FormConfig, QueryConfig};
 use actix_web::{App, Error, HttpRequest, HttpServer, middleware};
 use anyhow::Result;
-use tokio::task::AbortHandle;
 
 use crate::operator::Site;
 use board::Board;
@@ -134,19 +133,19 @@ async fn look_for_ever(site: Arc<Site>, board: Arc<Board>, may_change: bool) {
     /// A fault may come back at once.
     const PAUSE: Duration = Duration::from_secs(5);
     loop {
-        let looker = rt::spawn(Looker::new(Arc::clone(&site), Arc::clone(&board), may_change).run());
-        // Aborted together with this task.
-        let _abort = AbortOnDrop(looker.abort_handle());
-        if let Err(cause) = looker.await {
+        let looker = Looker::new(Arc::clone(&site), Arc::clone(&board), may_change);
+        let mut looker = AbortOnDrop(rt::spawn(looker.run()));
+        if let Err(cause) = (&mut looker.0).await {
             log::error!("the dashboard has a fault and begins again, please report it: {cause}");
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-struct AbortOnDrop(AbortHandle);
+/// A task that ends with whoever has it.
+struct AbortOnDrop<T>(JoinHandle<T>);
 
-impl Drop for AbortOnDrop {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -156,7 +156,7 @@ fn listener_of_dashboard(address: SocketAddr) -> Result<TcpListener> {
     if !address.ip().is_loopback() {
         bail!(
             "the dashboard of `up` is for this machine only: choose an address on loopback with --dashboard, or start \
-             another one for others with `stickshift dashboard --listen {address}`"
+             another one for others with `stickshift dashboard --listen {address} --user NAME --url URL`"
         );
     }
     bind(address, "--dashboard", "the dashboard")

@@ -17,7 +17,7 @@ use super::guard::{Guard, Viewer};
 use super::page::{Message, html, not_found, see};
 use crate::clock::unix_now;
 use crate::operator::change::{self, Dangerous, Outrun, Proposal, Terms};
-use crate::operator::preview::{self, DEFAULT_TIME, Preview, parse_pass_time};
+use crate::operator::preview::{DEFAULT_TIME, Preview, parse_pass_time};
 use crate::operator::{Site, steer, words};
 
 /// What an operator can do here.
@@ -42,6 +42,8 @@ pub(super) struct Asked {
     percent: Option<String>,
     /// How long a drain lasts.
     until: Option<String>,
+    /// Its end, in Unix seconds, as the page showed it.
+    ends: Option<String>,
     leaving: Option<String>,
     /// The revision to go back to.
     to: Option<String>,
@@ -49,6 +51,11 @@ pub(super) struct Asked {
     time: Option<String>,
     /// The revision that the page showed as the one in force.
     seen: Option<String>,
+    /// The begin of the rollout that the page showed, and why it was paused.
+    run: Option<String>,
+    paused: Option<String>,
+    /// The dangers that the page showed.
+    dangers: Option<String>,
     csrf: Option<String>,
     reason: Option<String>,
     force: Option<String>,
@@ -68,12 +75,18 @@ struct ChangePage<'a> {
     field: Option<Field>,
     rows: Vec<Row>,
     dangers: Vec<String>,
+    /// The end of a drain, in Unix seconds.
+    ends: Option<u64>,
+    /// The rollout that is steered.
+    run: Option<steer::Seen>,
     /// The revision that is in force, if the change can be made.
     confirm: Option<u64>,
     csrf: &'a str,
     reason: String,
+    longest_reason: usize,
     is_abort: bool,
-    is_in_history: bool,
+    /// Who reads the reason.
+    readers: &'static str,
 }
 
 /// What the operator chooses besides the version.
@@ -195,16 +208,36 @@ impl Asked {
                 Change::SetWeights(vec![(self.version()?, Weight::parse_percent(percent)?)])
             }
             Verb::Promote => Change::Promote(self.version()?),
-            Verb::Drain => {
-                let until = self.until.as_deref().map(str::trim).filter(|until| !until.is_empty());
-                let seconds = until.map(words::parse_time).transpose().map_err(|problem| anyhow!(problem))?;
-                Change::Drain { version: self.version()?, until: seconds.map(|seconds| unix_now() + seconds) }
-            }
+            Verb::Drain => Change::Drain { version: self.version()?, until: self.end_of_drain()? },
             Verb::Abort => Change::Abort { version: self.version()?, leaving: self.leaving()? },
             Verb::Undo => return Ok(Some(change::undo(site, Some(self.to()?), &reason).await?)),
             Verb::Pause | Verb::Resume | Verb::Preview => return Ok(None),
         };
         Ok(Some((change, reason)))
+    }
+
+    /// The end of a drain, in Unix seconds: the one that the page showed, or so long from now.
+    fn end_of_drain(&self) -> Result<Option<u64>> {
+        if let Some(ends) = &self.ends {
+            return ends.parse().map(Some).map_err(|_| anyhow!("`{ends}` is no time"));
+        }
+        let until = self.until.as_deref().map(str::trim).filter(|until| !until.is_empty());
+        let seconds = until.map(words::parse_time).transpose().map_err(|problem| anyhow!(problem))?;
+        Ok(seconds.map(|seconds| unix_now() + seconds))
+    }
+
+    /// A link for one browser. Errors: the plan does not show the version, or no link can be made.
+    async fn preview(&self, site: &Site) -> Result<Preview> {
+        let seconds = parse_pass_time(self.time.as_deref().unwrap_or(DEFAULT_TIME));
+        let seconds = seconds.map_err(|problem| anyhow!(problem))?;
+        Preview::new(site, self.version()?, seconds, None, "/").await
+    }
+
+    /// The rollout that the page showed. Errors: the form does not say it.
+    fn run(&self) -> Result<steer::Seen> {
+        let started_at = self.run.as_deref().and_then(|run| run.parse().ok());
+        let started_at = started_at.context("the form does not say which rollout it was made for")?;
+        Ok(steer::Seen { started_at, paused: self.paused.clone() })
     }
 
     fn leaving(&self) -> Result<Leaving> {
@@ -237,11 +270,18 @@ impl Context<'_> {
             field: asked.field(verb),
             rows: Vec::new(),
             dangers: Vec::new(),
+            ends: None,
+            run: None,
             confirm: None,
             csrf,
             reason: asked.reason.clone().unwrap_or_default(),
+            longest_reason: words::LONGEST_REASON,
             is_abort: verb == Verb::Abort,
-            is_in_history: verb != Verb::Preview,
+            readers: match verb {
+                Verb::Preview => "the log of the dashboard",
+                Verb::Pause | Verb::Resume => "whoever looks at the rollout",
+                _ => "the history",
+            },
         };
         if verb.takes_version()
             && let Err(cause) = asked.version()
@@ -264,6 +304,9 @@ impl Context<'_> {
         let Some((change, _)) = asked.change(self.verb, site).await? else {
             return self.preview_beside(asked, page).await;
         };
+        if let Change::Drain { until, .. } = &change {
+            page.ends = *until;
+        }
         match Proposal::new(site, change, 0).await {
             Ok(proposal) => {
                 page.rows = rows(&proposal.before.plan, &proposal.after);
@@ -289,18 +332,22 @@ impl Context<'_> {
         page.rows = rows(&plan, &plan);
         page.confirm = Some(plan.revision());
         if self.verb == Verb::Preview {
-            preview::check(&plan, asked.version()?)?;
-            parse_pass_time(asked.time.as_deref().unwrap_or(DEFAULT_TIME)).map_err(|problem| anyhow!(problem))?;
+            page.confirm = None;
+            // What keeps a link from being made is said before the button, and this link is thrown away.
+            asked.preview(site).await?;
+            page.confirm = Some(plan.revision());
             return Ok(());
         }
         page.confirm = None;
-        let run = site.runs.read().await?.filter(|run| run.outcome().is_none()).context("no rollout runs")?;
-        let after = match (self.verb, run.paused.is_some()) {
-            (Verb::Pause, true) => bail!("the rollout is paused already"),
-            (Verb::Pause, false) => "paused: it takes no step",
-            (_, true) => "it goes on",
-            (_, false) => bail!("the rollout is not paused"),
+        let run = site.runs.read().await?.context("no rollout runs")?;
+        let after = if self.verb == Verb::Pause {
+            run.clone().pause(String::new())?;
+            "paused: it takes no step"
+        } else {
+            run.clone().resume("")?;
+            "it goes on"
         };
+        page.run = Some(steer::Seen::of(&run));
         let before = words::place(&run) + if run.paused.is_some() { ", paused" } else { "" };
         page.rows.push(Row { name: format!("rollout to {}", run.canary()), before, after: after.to_owned() });
         page.confirm = Some(plan.revision());
@@ -311,7 +358,7 @@ impl Context<'_> {
     async fn make(&self, asked: &Asked, name: Option<&str>) -> Result<HttpResponse> {
         let site = &self.facts.site;
         let reason = asked.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-        let reason = reason.context("say why: the reason stands in the history")?;
+        let reason = reason.context("say why")?;
         let reason = words::parse_reason(reason).map_err(|problem| anyhow!(problem))?;
         let by = match name {
             Some(name) => name.to_owned(),
@@ -319,14 +366,13 @@ impl Context<'_> {
         };
         match self.verb {
             Verb::Preview => {
-                let (version, time) = (asked.version()?, asked.time.as_deref().unwrap_or(DEFAULT_TIME));
-                let seconds = parse_pass_time(time).map_err(|problem| anyhow!(problem))?;
-                let preview = Preview::new(site, version, seconds, None, "/").await?;
-                log::info!("{by} made a link that shows version {version} for {time}: {reason}");
+                let preview = asked.preview(site).await?;
+                let (version, until) = (asked.version()?, words::time(preview.expires));
+                log::info!("{by} made a link that shows version {version} until {until}: {reason}");
                 return Ok(link(&preview));
             }
-            Verb::Pause => drop(steer::pause(site, &by, &reason).await?),
-            Verb::Resume => drop(steer::resume(site, &format!("{by}: {reason}")).await?),
+            Verb::Pause => drop(steer::pause(site, &by, &reason, Some(&asked.run()?)).await?),
+            Verb::Resume => drop(steer::resume(site, &format!("{by}: {reason}"), Some(&asked.run()?)).await?),
             verb => {
                 let asked = Asked { reason: Some(reason), ..asked.clone() };
                 let changed = asked.change(verb, site).await?;
@@ -334,6 +380,13 @@ impl Context<'_> {
                 let seen = asked.seen.as_deref().and_then(|seen| seen.parse().ok());
                 let seen = Some(seen.context("the form does not say which plan it was made for")?);
                 let is_forced = asked.force.is_some();
+                if is_forced {
+                    // Only the dangers that the page has shown.
+                    let dangers = Proposal::new(site, change.clone(), 0).await?.dangers(site).await?;
+                    if asked.dangers.as_deref() != Some(dangers.join("; ").as_str()) {
+                        return Err(Dangerous(dangers).into());
+                    }
+                }
                 let terms = Terms { by: Some(by), reason, is_dry_run: false, is_forced, seen, above: 0 };
                 match change {
                     Change::Abort { version, leaving } => {
@@ -380,6 +433,8 @@ pub(super) async fn ask(
 ) -> HttpResponse {
     let Some(verb) = parse(&verb) else { return not_found().await };
     let context = Context { verb, facts: &facts, csrf: guard.csrf() };
+    // A link must not fill in what the operator has to say.
+    let asked = Asked { reason: None, force: None, ends: None, ..asked.into_inner() };
     html(StatusCode::OK, &context.page(&asked, None).await)
 }
 
@@ -405,7 +460,7 @@ pub(super) async fn make(
         }
         Err(cause) => {
             board.note_change();
-            let is_conflict = cause.is::<Outrun>() || cause.is::<Dangerous>();
+            let is_conflict = cause.is::<Outrun>() || cause.is::<Dangerous>() || cause.is::<steer::Changed>();
             let status = if is_conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
             let problem = match cause.downcast_ref() {
                 Some(Dangerous(_)) => "nothing was changed, because it is dangerous: see below".to_owned(),

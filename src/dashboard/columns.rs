@@ -79,9 +79,12 @@ impl<'a> Columns<'a> {
     /// The same without the stretch that is not over: a number that still grows would look like a fall.
     fn whole(&self, series: &'static str, what: &str, value: impl Fn(&Stretch) -> u64) -> Vec<Column> {
         let mut columns = self.of_versions(series, what, |stretch| Some(real(value(stretch))));
-        let is_over = |begin: u64| begin + self.seconds + PULSES_LATE_SECONDS <= self.source.now;
-        columns.iter_mut().for_each(|column| column.values.retain(|begin, _| is_over(*begin)));
+        columns.iter_mut().for_each(|column| column.values.retain(|begin, _| self.is_over(*begin)));
         columns
+    }
+
+    fn is_over(&self, begin: u64) -> bool {
+        begin + self.seconds + PULSES_LATE_SECONDS <= self.source.now
     }
 
     fn key_of(&self, version: VersionCode) -> String {
@@ -124,9 +127,16 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    /// Instances that reported.
+    /// Instances that reported: none in a stretch without a pulse, once a version had any.
     pub(super) fn instances(&self) -> Vec<Column> {
-        self.whole("step", "", |stretch| stretch.instances)
+        let mut columns = self.whole("step", "", |stretch| stretch.instances);
+        for column in &mut columns {
+            let first = column.values.keys().next().copied().unwrap_or(u64::MAX);
+            for begin in self.begins.iter().filter(|begin| **begin > first && self.is_over(**begin)) {
+                column.values.entry(*begin).or_insert(0.0);
+            }
+        }
+        columns
     }
 
     /// The share of new sessions by version, its interval, and the weight in force at the end of each stretch.
@@ -210,9 +220,9 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// `None` if nothing could fail, or if what failed began in an earlier stretch.
 fn share(part: u64, whole: u64) -> Option<f64> {
-    let whole = whole.max(part);
-    (whole > 0).then(|| real(part) / real(whole))
+    (whole > 0 && part <= whole).then(|| real(part) / real(whole))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

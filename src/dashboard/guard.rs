@@ -7,6 +7,8 @@
 //! [DNS rebinding](https://owasp.org/www-community/attacks/DNS_Rebinding) it does not, but then `Host` names the page's
 //! domain.
 
+use std::net::IpAddr;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN};
@@ -59,15 +61,17 @@ impl Guard {
     }
 
     /// Why a request gets no answer, whoever sends it.
-    fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
+    fn refusal(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<&'static str> {
         let Some(host) = headers.get(HOST) else { return Some("the request has no Host header") };
         let named =
             self.address.as_ref().filter(|(_, authority)| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
         if named.is_none() && !is_loopback_host(host) {
             return Some("the Host header must name this machine or the address that --url gives");
         }
-        // A proxy on this machine would let everybody in.
-        let is_forwarded = ["forwarded", "via", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name));
+        // A proxy on this machine would let everybody in. Most say that they are one.
+        let is_of_proxy =
+            |name: &str| matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-");
+        let is_forwarded = headers.keys().any(|name| is_of_proxy(name.as_str()));
         if self.people.is_none() && is_forwarded {
             return Some("the request came by a proxy: name everybody who may use the dashboard with --user");
         }
@@ -86,8 +90,13 @@ impl Guard {
         }
         let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
         let is_from_other_site = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
-        // Somebody may follow a link to the dashboard, from a chat for example.
-        let is_link = method == Method::GET && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+        // Somebody may follow a link to the dashboard, from a chat for example. A form must not be reached like that: the
+        // other site could have a click meant for it land on the button.
+        let is_entry = path == "/" || path == ENTER;
+        let is_link = is_entry
+            && method == Method::GET
+            && says("sec-fetch-mode", "navigate")
+            && says("sec-fetch-dest", "document");
         (is_from_other_site && !is_link).then_some("other sites must not use the dashboard: see Sec-Fetch-Site")
     }
 }
@@ -102,7 +111,7 @@ pub(super) async fn admit(
         let answer = message.answer(StatusCode::FORBIDDEN);
         Ok(request.into_response(answer).map_into_right_body())
     };
-    if let Some(cause) = guard.refusal(request.method(), request.headers()) {
+    if let Some(cause) = guard.refusal(request.method(), request.path(), request.headers()) {
         return refused(request, Message::new("No answer for this request", vec![cause.to_owned()]));
     }
     let name = match &guard.people {
@@ -135,12 +144,24 @@ pub fn origin_of(url: &str) -> Result<String, String> {
         "http" => 80,
         _ => return Err(expected()),
     };
-    let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !authority.as_str().contains('@');
+    let is_bare = !url.contains('#')
+        && matches!(uri.path(), "" | "/")
+        && uri.query().is_none()
+        && !authority.as_str().contains('@');
     if !is_bare || authority.host().is_empty() {
         return Err(expected());
     }
+    let host = authority.host().to_ascii_lowercase();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let host = match address {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        // What looks like an address and is none, browsers write in another way.
+        Err(_) if host.ends_with(|last: char| last.is_ascii_digit() || last == '.') => return Err(expected()),
+        Err(_) => host,
+    };
     let port = authority.port_u16().filter(|port| *port != usual).map_or_else(String::new, |port| format!(":{port}"));
-    Ok(format!("{scheme}://{}{port}", authority.host()))
+    Ok(format!("{scheme}://{host}{port}"))
 }
 
 #[cfg(test)]
@@ -154,13 +175,22 @@ mod tests {
             ("https://rollouts.example.com/", "https://rollouts.example.com"),
             ("https://rollouts.example.com:443", "https://rollouts.example.com"),
             ("http://192.0.2.7:8090", "http://192.0.2.7:8090"),
-            ("http://[2001:db8::7]:80", "http://[2001:db8::7]"),
+            ("http://[2001:DB8::7]:80", "http://[2001:db8::7]"),
+            ("https://Rollouts.example.com", "https://rollouts.example.com"),
         ] {
             assert_eq!(origin_of(url).as_deref(), Ok(origin));
         }
-        for url in
-            ["rollouts.example.com", "ftp://a.example", "https://a.example/path", "https://a@b.example", "http://", ""]
-        {
+        for url in [
+            "rollouts.example.com",
+            "ftp://a.example",
+            "https://a.example/path",
+            "https://a@b.example",
+            "https://a.example#b",
+            "https://a.example.",
+            "http://192.168.010.1",
+            "http://",
+            "",
+        ] {
             assert!(origin_of(url).is_err(), "{url}");
         }
     }
@@ -172,7 +202,7 @@ mod tests {
             let headers = headers
                 .iter()
                 .map(|(name, value)| (name.parse().expect("a header name"), HeaderValue::from_static(value)));
-            guard.refusal(&method, &headers.collect())
+            guard.refusal(&method, "/", &headers.collect())
         };
         for host in ["rollouts.example.com", "ROLLOUTS.example.com", "localhost:8090", "[::1]:8090"] {
             assert_eq!(refusal(Method::GET, &[("host", host)]), None, "{host}");

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::rt;
 use anyhow::{Context as _, Result};
 use stickshift_contract::{PlanRecord, VersionCode};
 use stickshift_rollout::{Series, begin_of, first_minute};
 
+use super::AbortOnDrop;
 use super::board::{Board, IDLE_PACE, PACE};
 use super::charts::charts;
 use super::columns::Source;
@@ -29,8 +31,18 @@ const PAUSE_AFTER_A_FAILURE: Duration = Duration::from_secs(10);
 /// So many plans are read. All of them but the last are shown, because each is compared with the one before.
 const PLANS: u16 = 51;
 
-/// A version whose last pulses were not read for longer has left minutes behind.
-const LONGEST_GAP_SECONDS: u64 = 90;
+/// When the last pulses of a version were not read for longer, those of the minutes in between are read: otherwise what
+/// instances counted meanwhile would all be in one minute.
+const LONGEST_GAP_SECONDS: u64 = 15;
+
+/// The same for a version that is not in the plan any more. Only its minutes are read.
+const GAP_WITHOUT_PLAN_SECONDS: u64 = 60;
+
+/// The clocks of instances may differ so far from this one. To read a pulse twice changes nothing.
+const CLOCKS_DIFFER_SECONDS: u64 = 120;
+
+/// How long the first page waits for the first count.
+const COUNT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Minutes are read in stretches of two hours. One that fails is read again, and not the whole day.
 const MINUTES_AT_ONCE_SECONDS: u64 = 7_200;
@@ -52,9 +64,15 @@ pub(super) struct Looker {
     /// Live sessions by the time at which they were counted; `None` before those of earlier dashboards were read.
     live: Option<BTreeMap<u64, BTreeMap<VersionCode, u64>>>,
     counted: Live,
+    /// When they were counted, in Unix seconds; 0 for never.
+    counted_at: u64,
+    /// A large table takes a while, and nothing waits for it.
+    counting: Option<AbortOnDrop<Result<(u64, Live)>>>,
     count_at: Instant,
     /// What keeps the sessions from being counted.
     count_trouble: Option<String>,
+    /// What keeps the minutes from being read.
+    chart_trouble: Option<String>,
     may_not_write: bool,
     /// Every version that has a color, in the order in which they came.
     versions: Vec<VersionCode>,
@@ -74,8 +92,11 @@ impl Looker {
             history: Vec::new(),
             live: None,
             counted: Live::unknown(),
+            counted_at: 0,
+            counting: None,
             count_at: Instant::now(),
             count_trouble: None,
+            chart_trouble: None,
             may_not_write: false,
             versions: Vec::new(),
         }
@@ -123,7 +144,8 @@ impl Looker {
             self.history = plans.context("could not read the history")?;
         }
         let status = Status::read(&self.site, record, self.counted.clone()).await?;
-        self.note_pulses(&status, now).await?;
+        let noted = self.note_pulses(&status, now).await;
+        self.chart_trouble = noted.err().map(|cause| format!("{cause:#}"));
         self.status = Some(status);
         self.read_at = now;
         Ok(())
@@ -136,10 +158,13 @@ impl Looker {
         let planned = self.history.iter().flat_map(|record| record.plan.versions().keys());
         let versions: BTreeSet<VersionCode> = planned.chain(status.last.keys()).copied().collect();
         for version in versions {
+            let is_planned = status.last.contains_key(&version);
+            let gap = if is_planned { LONGEST_GAP_SECONDS } else { GAP_WITHOUT_PLAN_SECONDS };
             let mut from = self.noted_until.get(&version).copied().unwrap_or(0).max(first);
-            while from + LONGEST_GAP_SECONDS < now {
+            while from + gap < now {
                 let until = (from + MINUTES_AT_ONCE_SECONDS).min(now);
-                let minutes = self.site.pulses.minutes(version, from, until + LONGEST_GAP_SECONDS).await;
+                let (earliest, latest) = (from.saturating_sub(CLOCKS_DIFFER_SECONDS), until + CLOCKS_DIFFER_SECONDS);
+                let minutes = self.site.pulses.minutes(version, earliest, latest).await;
                 let minutes = minutes.context("could not read the pulses of earlier minutes")?;
                 minutes.pulses.iter().for_each(|pulse| self.series.note(version, pulse));
                 self.noted_until.insert(version, until);
@@ -153,19 +178,27 @@ impl Looker {
         Ok(())
     }
 
-    /// Counts the live sessions, unless they were counted not long ago. What cannot be counted is as before.
+    /// Counts the live sessions in the background, unless they were counted not long ago. What cannot be counted is as
+    /// before.
     async fn count(&mut self) {
-        if Instant::now() < self.count_at {
-            return;
+        if self.counting.is_none() && Instant::now() >= self.count_at {
+            let sessions = self.site.sessions.clone();
+            self.counting = Some(AbortOnDrop(rt::spawn(async move {
+                let now = unix_now();
+                Ok((now, Live::count(&sessions, now, COUNTED_ITEMS).await?))
+            })));
         }
-        let now = unix_now();
-        match Live::count(&self.site.sessions, now, COUNTED_ITEMS).await {
-            Ok(live) => {
+        let patience = if self.counted_at == 0 { COUNT_PATIENCE } else { Duration::ZERO };
+        let Some(counting) = &mut self.counting else { return };
+        let Ok(counted) = tokio::time::timeout(patience, &mut counting.0).await else { return };
+        self.counting = None;
+        match counted.map_err(anyhow::Error::from).flatten() {
+            Ok((at, live)) => {
                 let pause = Duration::from_secs_f64((live.read_units / COUNT_UNITS_A_SECOND).clamp(0.0, 3_600.0));
                 self.count_at = Instant::now() + pause;
                 let sessions = live.by_version().map(|(version, count)| (version, count.sessions)).collect();
-                (self.counted, self.count_trouble) = (live, None);
-                self.keep(LiveSample { at: now, sessions }).await;
+                (self.counted, self.counted_at, self.count_trouble) = (live, at, None);
+                self.keep(LiveSample { at, sessions }).await;
             }
             Err(cause) => {
                 self.count_at = Instant::now() + PAUSE_AFTER_A_FAILURE;
@@ -221,6 +254,8 @@ impl Looker {
             versions: &self.versions,
             trouble: self.trouble.as_deref(),
             count_trouble: self.count_trouble.as_deref(),
+            chart_trouble: self.chart_trouble.as_deref(),
+            counted_at: self.counted_at,
             read_at: self.read_at,
             reads: self.site.calls.reads.get(),
             may_change: self.may_change,

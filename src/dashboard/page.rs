@@ -74,6 +74,8 @@ pub(super) fn answer(status: StatusCode) -> HttpResponseBuilder {
     response
         .insert_header((CONTENT_SECURITY_POLICY, CONTENT_SECURITY))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // No other site keeps a handle on a window with the dashboard.
+        .insert_header(("cross-origin-opener-policy", "same-origin"))
         // Without a referrer, browsers would send forms with `Origin: null`.
         .insert_header((REFERRER_POLICY, "same-origin"));
     response

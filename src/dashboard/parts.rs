@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use stickshift_contract::{PlanRecord, VersionCode, Weight};
+use stickshift_contract::{PlanRecord, PlannedVersion, VersionCode, Weight};
 use stickshift_rollout::{GateReport, Outcome, Phase, Run, Verdict, seconds_in_words};
 
 use super::columns::key_of;
@@ -21,6 +21,7 @@ struct Warnings {
 struct Plan<'a> {
     status: &'a Status,
     versions: Vec<Version>,
+    counted: String,
     may_change: bool,
 }
 
@@ -50,6 +51,7 @@ struct Rollout<'a> {
     begun: String,
     standing: &'static str,
     is_over: bool,
+    can_resume: bool,
     may_change: bool,
 }
 
@@ -105,6 +107,10 @@ pub(super) struct Known<'a> {
     pub(super) trouble: Option<&'a str>,
     /// What keeps the sessions from being counted.
     pub(super) count_trouble: Option<&'a str>,
+    /// What keeps the minutes from being read.
+    pub(super) chart_trouble: Option<&'a str>,
+    /// When the sessions were counted last, in Unix seconds; 0 for never.
+    pub(super) counted_at: u64,
     /// When the tables could be read last, in Unix seconds; 0 for never.
     pub(super) read_at: u64,
     /// How often this program has read them.
@@ -133,10 +139,24 @@ impl Known<'_> {
             ("reads", reads),
         ]);
         if let Some(status) = self.status {
-            parts.insert("plan", plan(status, self.versions, may_change));
+            parts.insert("plan", self.plan(status));
             parts.insert("run", rendered(&rollout(status.run.as_ref(), may_change)));
         }
         parts
+    }
+
+    fn plan(&self, status: &Status) -> String {
+        let version = |(code, planned): (&VersionCode, &PlannedVersion)| Version {
+            code: *code,
+            key: key_of(self.versions, *code),
+            state: planned.state.to_string(),
+            cells: table::cells(status, *code),
+            is_stable: status.record.plan.stable() == *code,
+        };
+        let versions = status.record.plan.versions().iter().map(version).collect();
+        let time = words::date_time(self.counted_at).filter(|_| self.counted_at > 0);
+        let counted = time.map_or_else(String::new, |time| format!(" at {}", time.format("%H:%M:%S UTC")));
+        rendered(&Plan { status, versions, counted, may_change: self.may_change })
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -149,8 +169,10 @@ impl Known<'_> {
         });
         let count_trouble = self.count_trouble.filter(|_| trouble.is_none());
         let count_trouble = count_trouble.map(|cause| format!("the live sessions below are old: {cause}"));
+        let chart_trouble = self.chart_trouble.filter(|_| trouble.is_none());
+        let chart_trouble = chart_trouble.map(|cause| format!("the charts are not complete: {cause}"));
         let of_status = self.status.iter().flat_map(|status| status.warnings());
-        trouble.into_iter().chain(count_trouble).chain(of_status).collect()
+        trouble.into_iter().chain(count_trouble).chain(chart_trouble).chain(of_status).collect()
     }
 }
 
@@ -164,21 +186,11 @@ fn as_of(read_at: u64) -> String {
     format!("as of <time datetime=\"{machine}\" data-at=\"{read_at}\">{person}</time>")
 }
 
-fn plan(status: &Status, versions: &[VersionCode], may_change: bool) -> String {
-    let version = |(code, planned): (&VersionCode, &stickshift_contract::PlannedVersion)| Version {
-        code: *code,
-        key: key_of(versions, *code),
-        state: planned.state.to_string(),
-        cells: table::cells(status, *code),
-        is_stable: status.record.plan.stable() == *code,
-    };
-    rendered(&Plan { status, versions: status.record.plan.versions().iter().map(version).collect(), may_change })
-}
-
 fn rollout(run: Option<&Run>, may_change: bool) -> Rollout<'_> {
     let Some(run) = run else {
         let (steps, gates, begun) = (Vec::new(), Vec::new(), String::new());
-        return Rollout { run, steps, progress: None, gates, begun, standing: "", is_over: true, may_change };
+        let (progress, standing, is_over, can_resume) = (None, "", true, false);
+        return Rollout { run, steps, progress, gates, begun, standing, is_over, can_resume, may_change };
     };
     let (current, progress) = match run.phase {
         Phase::WarmUp { since } => (Some(0), Some((since, run.options.warm_up_seconds))),
@@ -208,7 +220,9 @@ fn rollout(run: Option<&Run>, may_change: bool) -> Rollout<'_> {
     };
     let steps = run.options.steps.iter().enumerate().map(step).collect();
     let (begun, is_over) = (words::time(run.started_at), run.outcome().is_some());
-    Rollout { run: Some(run), steps, progress, gates, begun, standing, is_over, may_change }
+    // The rules themselves say it.
+    let can_resume = run.clone().resume("").is_ok();
+    Rollout { run: Some(run), steps, progress, gates, begun, standing, is_over, can_resume, may_change }
 }
 
 fn verdict_class(gate: &GateReport) -> &'static str {

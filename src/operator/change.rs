@@ -178,7 +178,7 @@ pub async fn abort(site: &Site, version: VersionCode, leaving: Leaving, terms: &
             Some(by) => by.clone(),
             None => site.caller().await?,
         };
-        let ended = steer::end_run(site, format!("{by}: {}", terms.reason).trim_end_matches(": ")).await;
+        let ended = steer::end_run(site, version, format!("{by}: {}", terms.reason).trim_end_matches(": ")).await;
         ended.with_context(|| format!("version {version} is taken back, but the rollout to it could not be ended"))?;
     }
     Ok(aborted)

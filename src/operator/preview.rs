@@ -46,7 +46,7 @@ impl Preview {
 }
 
 /// Errors: the plan does not show the version.
-pub fn check(plan: &Plan, version: VersionCode) -> Result<()> {
+fn check(plan: &Plan, version: VersionCode) -> Result<()> {
     if !plan.versions().contains_key(&version) {
         bail!("version {version} is not in the plan: add it first");
     }
@@ -63,7 +63,7 @@ pub fn leave(site: &Site, url: Option<&str>, path: &str) -> Result<String> {
 
 fn link(site: &Site, url: Option<&str>, path: &str, parameter: &str) -> Result<String> {
     let url = url.or(site.url.as_deref());
-    let url = url.context("which address does the site have? Name it with --url, as https://www.example.com")?;
+    let url = url.context("which address does the site have? Name the site with --site, or its address with --url")?;
     let between = if path.contains('?') { '&' } else { '?' };
     Ok(format!("{}{path}{between}{PASS_PARAMETER}={parameter}", url.trim_end_matches('/')))
 }

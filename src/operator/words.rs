@@ -64,10 +64,18 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 
-/// Reads a reason for the history. Errors: it is more than a line.
+/// How long a reason is at most, in characters.
+pub const LONGEST_REASON: usize = 500;
+
+/// Reads a reason for the history. Errors: it is more than a line, or too long.
 pub fn parse_reason(text: &str) -> Result<String, String> {
-    if text.chars().any(char::is_control) {
+    // Separators of lines, and what changes the direction of a text: history would show something else.
+    let is_hidden = |character: char| matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().any(|character| character.is_control() || is_hidden(character)) {
         return Err("a reason is one line of text, without control characters".to_owned());
+    }
+    if text.chars().count() > LONGEST_REASON {
+        return Err(format!("a reason has at most {LONGEST_REASON} characters"));
     }
     Ok(text.to_owned())
 }

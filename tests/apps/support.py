@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 
 STICKSHIFT = Path(sys.argv[1]).resolve()
+# Whoever ends a check ends what it has started.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0 Safari/537.36"
 
 
@@ -120,7 +123,11 @@ def start(running, command, port, **options):
 
     def stop():
         process.terminate()
-        status = process.wait(20)
+        try:
+            status = process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         # The apps end in their own ways.
         assert status == 0 or command[0] != STICKSHIFT, f"stickshift exited with {status}"
 
@@ -149,9 +156,12 @@ class Wire:
         running.callback(self.listener.close)
 
     def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 near, _ = self.listener.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError):
                 if self.is_cut:
                     near.close()
                     continue

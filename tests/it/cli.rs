@@ -69,6 +69,13 @@ impl Up {
         Self { child, cloudfront, dynamodb, dashboard, overview: overview.join("\n"), _data_dir: data_dir }
     }
 
+    /// A verb of `rollout` that goes on.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let data_dir = self.data_dir().to_str().expect("text");
+        let mut command = stickshift(&[&["rollout", "--data-dir", data_dir], arguments].concat());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+    }
+
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }

@@ -18,14 +18,14 @@ pub(super) struct Pause {
 
 impl Pause {
     pub(super) async fn run(self, site: &Site) -> Result<()> {
-        let run = steer::pause(site, &site.caller().await?, &self.reason).await?;
+        let run = steer::pause(site, &site.caller().await?, &self.reason, None).await?;
         tell(site, &run, "takes no step until `resume`; if the version fails, it is taken back all the same")
     }
 }
 
 /// Goes on after a pause.
 pub(super) async fn resume(site: &Site) -> Result<()> {
-    let run = steer::resume(site, &site.caller().await?).await?;
+    let run = steer::resume(site, &site.caller().await?, None).await?;
     tell(site, &run, "goes on")
 }
 
