@@ -147,6 +147,11 @@ impl Verb {
 }
 
 impl Field {
+    /// The label without what helps to fill the field in.
+    fn short_label(&self) -> &str {
+        self.label.split([',', ';']).next().unwrap_or(self.label)
+    }
+
     fn in_words(&self) -> &str {
         let choice = self.choices.iter().find(|(value, _)| *value == self.value).map(|(_, text)| *text);
         choice.unwrap_or(if self.value.is_empty() { "no end" } else { &self.value })

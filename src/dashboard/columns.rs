@@ -220,9 +220,10 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// `None` if nothing could fail, or if what failed began in an earlier stretch.
+/// `None` if nothing could fail. At most 1: what failed may have begun in an earlier stretch, and must still be seen.
 fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0 && part <= whole).then(|| real(part) / real(whole))
+    let whole = whole.max(part);
+    (whole > 0).then(|| real(part) / real(whole))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

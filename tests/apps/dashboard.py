@@ -60,16 +60,14 @@ def rollout(running, folder):
     desk.wait("Rollout to version 2")
     desk.wait("step 1 of 3, 20.00 %")
     desk.wait("Missing for the next step")
-    desk.look("dashboard-begin")
+    desk.look_everywhere("dashboard-begin")
     desk.wait("step 2 of 3, 50.00 %", 90)
     time.sleep(5)
     assert desk.find("#run [aria-current=step]").text == "50.00 %"
     assert len(desk.all("#run .verdict")) == 3, "three gates"
     assert any(re.search(r"\d+\.\d % \d+\.\d %", row) for row in desk.rows("#rows-new")), desk.rows("#rows-new")
-    desk.look("dashboard-middle")
-    desk.look("dashboard-middle-dark", dark=True)
-    desk.look("dashboard-middle-phone", PHONE)
-    desk.look("dashboard-middle-wall", WALL)
+    desk.look_everywhere("dashboard-middle")
+    desk.look("dashboard-middle-wall", WALL, is_picture=True)
     # The same numbers as the command prints.
     status = json.loads(up.rollout("status", "--json"))
     shown = desk.find("#plan").text
@@ -79,9 +77,7 @@ def rollout(running, folder):
     desk.wait("failed,", 60)
     assert run.wait(60) == 3, (folder / "run").read_text()
     desk.wait("draining")
-    desk.look("dashboard-abort")
-    desk.look("dashboard-abort-dark", dark=True)
-    desk.look("dashboard-abort-phone", PHONE)
+    desk.look_everywhere("dashboard-abort")
     rows = desk.find("#history").text
     assert "run: " in rows and "live, 50.00 % → draining" in rows, rows
     desk.is_clean()
@@ -103,7 +99,7 @@ def two_operators(running, folder):
     told = desk.find("[role=alert]").text
     assert "somebody else was faster" in told and "by the command" in told, told
     assert "live, 20.00 %" in desk.find("table").text
-    desk.look("dashboard-conflict")
+    desk.look("dashboard-conflict", is_picture=True)
     assert desk.find("#reason").get_attribute("value") == "by the page", "what was typed is still there"
     desk.press("Set the weight")
     desk.wait("live, 30.00 %")
@@ -374,8 +370,13 @@ class Screen:
         self.driver.find_element(By.XPATH, f"//button[text()='{button}']").click()
         WebDriverWait(self.driver, 20, 0.1).until(lambda _: is_gone(page))
 
-    def look(self, name, size=DESK, dark=False):
-        """Checks the page at a size, and takes its picture."""
+    def look_everywhere(self, name):
+        self.look(name, is_picture=True)
+        self.look(f"{name}-dark", dark=True, is_picture=True)
+        self.look(f"{name}-phone", PHONE, is_picture=True)
+
+    def look(self, name, size=DESK, dark=False, is_picture=False):
+        """Checks the page at a size. A picture is for the docs."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
@@ -384,7 +385,7 @@ class Screen:
         check_accessibility(self.driver, AXE, name)
         width = self.driver.execute_script("return document.documentElement.scrollWidth")
         assert width <= size[0], f"{name} is {width} pixels wide"
-        if PICTURES:
+        if PICTURES and is_picture:
             height = self.driver.execute_script("return document.documentElement.scrollHeight")
             # A wall shows what is seen at once, the others the whole page.
             metrics["height"] = size[1] if size == WALL else max(height, 500)
