@@ -1,7 +1,7 @@
 //! The operator's page: what the rollout is doing, live, and what an operator does about it.
 //!
-//! - `looker` reads the tables for all pages together, `parts`, `columns` and `charts` turn that into HTML, `frame` is the HTML of
-//!   one moment, and `board` holds the newest one.
+//! - `looker` reads the tables for all pages together. `parts`, `columns` and `charts` turn that into HTML, `frame` is
+//!   the HTML of one moment, and `board` holds the newest one.
 //! - `page` answers with the newest frame, `events` sends what changes.
 //! - `guard` decides who gets an answer, `people` who they are.
 //! - `change` has the forms.

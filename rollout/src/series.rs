@@ -41,7 +41,8 @@ pub struct Stretch {
 pub type Evidence = [f64; Gate::EVERY.len()];
 
 impl Series {
-    /// Adds a pulse of an instance, of a minute or the last one. One that is no newer than those before changes nothing.
+    /// Adds a pulse of an instance, of a minute or the last one. One that is no newer than those before changes
+    /// nothing.
     pub fn note(&mut self, version: VersionCode, pulse: &Pulse) {
         self.versions.entry(version).or_default().note(pulse);
     }

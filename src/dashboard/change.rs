@@ -1,65 +1,26 @@
 //! The forms: each first shows what would change, then changes it, by the functions of the command line.
 
+mod asked;
+
 use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query, ReqData};
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use askama::Template;
-use serde::Deserialize;
-use stickshift_contract::{PASS_HEADER, Plan, VersionCode, Weight};
-use stickshift_rollout::{Change, Leaving};
+use stickshift_contract::{PASS_HEADER, Plan, VersionCode};
+use stickshift_rollout::Change;
+
+use asked::{Asked, Field, Verb};
 
 use super::Facts;
 use super::board::Board;
 use super::guard::{Guard, Viewer};
 use super::page::{Message, html, not_found, see};
-use crate::clock::unix_now;
 use crate::operator::change::{self, Dangerous, Outrun, Proposal, Terms};
-use crate::operator::preview::{DEFAULT_TIME, Preview, parse_pass_time};
-use crate::operator::{Site, steer, words};
-
-/// What an operator can do here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Verb {
-    Weight,
-    Promote,
-    Drain,
-    Abort,
-    Undo,
-    Pause,
-    Resume,
-    Preview,
-}
-
-/// What a link or a form says.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Asked {
-    version: Option<String>,
-    percent: Option<String>,
-    /// How long a drain lasts.
-    until: Option<String>,
-    /// Its end, in Unix seconds, as the page showed it.
-    ends: Option<String>,
-    leaving: Option<String>,
-    /// The revision to go back to.
-    to: Option<String>,
-    /// How long a preview lasts.
-    time: Option<String>,
-    /// The revision that the page showed as the one in force.
-    seen: Option<String>,
-    /// The begin of the rollout that the page showed, and why it was paused.
-    run: Option<String>,
-    paused: Option<String>,
-    /// The dangers that the page showed.
-    dangers: Option<String>,
-    csrf: Option<String>,
-    reason: Option<String>,
-    force: Option<String>,
-}
+use crate::operator::preview::Preview;
+use crate::operator::{steer, words};
 
 /// A form.
 #[derive(Template)]
@@ -89,17 +50,6 @@ struct ChangePage<'a> {
     readers: &'static str,
 }
 
-/// What the operator chooses besides the version.
-struct Field {
-    name: &'static str,
-    label: &'static str,
-    /// What was chosen; before, what the form begins with.
-    value: String,
-    is_chosen: bool,
-    /// Values and what they are called; none for a free text.
-    choices: Vec<(&'static str, &'static str)>,
-}
-
 /// A version, or the rollout, before and after.
 struct Row {
     name: String,
@@ -112,146 +62,6 @@ struct Context<'a> {
     verb: Verb,
     facts: &'a Facts,
     csrf: &'a str,
-}
-
-impl Verb {
-    fn button(self) -> &'static str {
-        match self {
-            Self::Weight => "Set the weight",
-            Self::Promote => "Promote",
-            Self::Drain => "Drain",
-            Self::Abort => "Abort",
-            Self::Undo => "Undo",
-            Self::Pause => "Pause",
-            Self::Resume => "Resume",
-            Self::Preview => "Make a link",
-        }
-    }
-
-    fn about(self) -> &'static str {
-        match self {
-            Self::Weight => "The version gets this share of new sessions, and the stable version gets the rest.",
-            Self::Promote => "All new sessions go to the version, and it becomes stable. Sessions in progress stay.",
-            Self::Drain => "The version gets no new sessions. Its sessions finish where they are, or move at the end.",
-            Self::Abort => "The version is taken back: it gets no new sessions, and a rollout to it ends.",
-            Self::Undo => "An earlier plan is put in force again, as the next revision.",
-            Self::Pause => "The rollout takes no step. If the version fails, it is taken back all the same.",
-            Self::Resume => "The rollout goes on.",
-            Self::Preview => "A link shows the version to one browser. Whoever has the link can use it.",
-        }
-    }
-
-    fn takes_version(self) -> bool {
-        !matches!(self, Self::Undo | Self::Pause | Self::Resume)
-    }
-}
-
-impl Field {
-    /// The label without what helps to fill the field in.
-    fn short_label(&self) -> &str {
-        self.label.split([',', ';']).next().unwrap_or(self.label)
-    }
-
-    fn in_words(&self) -> &str {
-        let choice = self.choices.iter().find(|(value, _)| *value == self.value).map(|(_, text)| *text);
-        choice.unwrap_or(if self.value.is_empty() { "no end" } else { &self.value })
-    }
-}
-
-impl Asked {
-    /// Errors: it is none.
-    fn version(&self) -> Result<VersionCode> {
-        VersionCode::parse(self.version.as_deref().context("which version?")?).map_err(Into::into)
-    }
-
-    fn to(&self) -> Result<u64> {
-        let to = self.to.as_deref().context("which revision?")?;
-        to.parse().map_err(|_| anyhow!("`{to}` is no revision"))
-    }
-
-    fn field(&self, verb: Verb) -> Option<Field> {
-        let (name, label, value, usual, choices) = match verb {
-            Verb::Weight => {
-                ("percent", "Share of new sessions, in percent, for example 2.5", &self.percent, "", Vec::new())
-            }
-            Verb::Drain => (
-                "until",
-                "How long its sessions may stay, for example 30m; empty: as long as somebody is active",
-                &self.until,
-                "",
-                Vec::new(),
-            ),
-            Verb::Abort => (
-                "leaving",
-                "What becomes of its sessions",
-                &self.leaving,
-                "drain",
-                vec![("drain", "They finish where they are"), ("evict", "They move with their next request")],
-            ),
-            Verb::Preview => (
-                "time",
-                "How long the browser sees the version, for example 2h; at most a day",
-                &self.time,
-                DEFAULT_TIME,
-                Vec::new(),
-            ),
-            Verb::Promote | Verb::Undo | Verb::Pause | Verb::Resume => return None,
-        };
-        let (value, is_chosen) = (value.clone().unwrap_or_else(|| usual.to_owned()), value.is_some());
-        Some(Field { name, label, value, is_chosen, choices })
-    }
-
-    /// What the plan is asked to become, and the reason for the history. `None` if it stays as it is.
-    ///
-    /// Errors: it cannot be asked for.
-    async fn change(&self, verb: Verb, site: &Site) -> Result<Option<(Change, String)>> {
-        let reason = self.reason.clone().unwrap_or_default();
-        let change = match verb {
-            Verb::Weight => {
-                let percent = self.percent.as_deref().context("which share of new sessions?")?;
-                let percent = percent.trim().trim_end_matches([' ', '%']);
-                Change::SetWeights(vec![(self.version()?, Weight::parse_percent(percent)?)])
-            }
-            Verb::Promote => Change::Promote(self.version()?),
-            Verb::Drain => Change::Drain { version: self.version()?, until: self.end_of_drain()? },
-            Verb::Abort => Change::Abort { version: self.version()?, leaving: self.leaving()? },
-            Verb::Undo => return Ok(Some(change::undo(site, Some(self.to()?), &reason).await?)),
-            Verb::Pause | Verb::Resume | Verb::Preview => return Ok(None),
-        };
-        Ok(Some((change, reason)))
-    }
-
-    /// The end of a drain, in Unix seconds: the one that the page showed, or so long from now.
-    fn end_of_drain(&self) -> Result<Option<u64>> {
-        if let Some(ends) = &self.ends {
-            return ends.parse().map(Some).map_err(|_| anyhow!("`{ends}` is no time"));
-        }
-        let until = self.until.as_deref().map(str::trim).filter(|until| !until.is_empty());
-        let seconds = until.map(words::parse_time).transpose().map_err(|problem| anyhow!(problem))?;
-        Ok(seconds.map(|seconds| unix_now() + seconds))
-    }
-
-    /// A link for one browser. Errors: the plan does not show the version, or no link can be made.
-    async fn preview(&self, site: &Site) -> Result<Preview> {
-        let seconds = parse_pass_time(self.time.as_deref().unwrap_or(DEFAULT_TIME));
-        let seconds = seconds.map_err(|problem| anyhow!(problem))?;
-        Preview::new(site, self.version()?, seconds, None, "/").await
-    }
-
-    /// The rollout that the page showed. Errors: the form does not say it.
-    fn run(&self) -> Result<steer::Seen> {
-        let started_at = self.run.as_deref().and_then(|run| run.parse().ok());
-        let started_at = started_at.context("the form does not say which rollout it was made for")?;
-        Ok(steer::Seen { started_at, paused: self.paused.clone() })
-    }
-
-    fn leaving(&self) -> Result<Leaving> {
-        match self.leaving.as_deref() {
-            None | Some("drain") => Ok(Leaving::Drain),
-            Some("evict") => Ok(Leaving::Evict),
-            Some(other) => bail!("`{other}`: expected drain or evict"),
-        }
-    }
 }
 
 impl Context<'_> {
@@ -306,7 +116,7 @@ impl Context<'_> {
     /// Puts what would change on the page, and what speaks against it. Errors: it is refused.
     async fn preview_of_change(&self, asked: &Asked, page: &mut ChangePage<'_>) -> Result<()> {
         let site = &self.facts.site;
-        let Some((change, _)) = asked.change(self.verb, site).await? else {
+        let Some((change, _)) = asked.change(self.verb, site, "").await? else {
             return self.preview_beside(asked, page).await;
         };
         if let Change::Drain { until, .. } = &change {
@@ -379,8 +189,7 @@ impl Context<'_> {
             Verb::Pause => drop(steer::pause(site, &by, &reason, Some(&asked.run()?)).await?),
             Verb::Resume => drop(steer::resume(site, &format!("{by}: {reason}"), Some(&asked.run()?)).await?),
             verb => {
-                let asked = Asked { reason: Some(reason), ..asked.clone() };
-                let changed = asked.change(verb, site).await?;
+                let changed = asked.change(verb, site, &reason).await?;
                 let (change, reason) = changed.context("the form does not say what to change")?;
                 let seen = asked.seen.as_deref().and_then(|seen| seen.parse().ok());
                 let seen = Some(seen.context("the form does not say which plan it was made for")?);
@@ -436,10 +245,10 @@ pub(super) async fn ask(
     facts: Data<Facts>,
     guard: Data<Guard>,
 ) -> HttpResponse {
-    let Some(verb) = parse(&verb) else { return not_found().await };
+    let Some(verb) = Verb::parse(&verb) else { return not_found().await };
     let context = Context { verb, facts: &facts, csrf: guard.csrf() };
     // A link must not fill in what the operator has to say.
-    let asked = Asked { reason: None, force: None, ends: None, ..asked.into_inner() };
+    let asked = asked.into_inner().without_answers();
     html(StatusCode::OK, &context.page(&asked, None).await)
 }
 
@@ -452,7 +261,7 @@ pub(super) async fn make(
     board: Data<std::sync::Arc<Board>>,
     viewer: ReqData<Viewer>,
 ) -> HttpResponse {
-    let Some(verb) = parse(&verb) else { return not_found().await };
+    let Some(verb) = Verb::parse(&verb) else { return not_found().await };
     let context = Context { verb, facts: &facts, csrf: guard.csrf() };
     if !asked.csrf.as_deref().is_some_and(|csrf| guard.is_own_form(csrf)) {
         let problem = "the form is from before the dashboard started: look at the plan once more".to_owned();
@@ -474,8 +283,4 @@ pub(super) async fn make(
             html(status, &context.page(&asked, Some(problem)).await)
         }
     }
-}
-
-fn parse(verb: &str) -> Option<Verb> {
-    Verb::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(verb)).ok()
 }

@@ -39,6 +39,8 @@ struct Version {
     state: String,
     cells: [String; table::ROWS.len()],
     is_stable: bool,
+    /// Whether it is stable and has all new sessions.
+    has_all: bool,
 }
 
 #[derive(Template)]
@@ -152,6 +154,7 @@ impl Known<'_> {
             state: planned.state.to_string(),
             cells: table::cells(status, *code),
             is_stable: status.record.plan.stable() == *code,
+            has_all: status.record.plan.stable() == *code && planned.weight == Weight::ALL,
         };
         let versions = status.record.plan.versions().iter().map(version).collect();
         let time = words::date_time(self.counted_at).filter(|_| self.counted_at > 0);
