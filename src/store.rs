@@ -25,6 +25,7 @@ use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use stickshift_contract::ROLLOUT_SCHEMA;
 use stickshift_edge::replicas::Replicas;
 
 pub use calls::Calls;
@@ -113,6 +114,11 @@ impl DynamoDb {
             http.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
         })
     }
+}
+
+/// The range key of the table of plans.
+fn range_key() -> &'static str {
+    ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key")
 }
 
 /// Sets time-outs, because the SDK has none and a viewer waits for the answer. There is one retry after a

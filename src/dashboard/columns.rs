@@ -91,8 +91,8 @@ impl<'a> Columns<'a> {
         key_of(self.source.versions, version)
     }
 
-    /// First answers that failed, of all draws; and sessions that failed later, of those that were renewed. Some of these
-    /// were renewed in an earlier stretch.
+    /// First answers that failed, of all draws; and sessions that failed later, of those that were renewed for the
+    /// first time. A session may be renewed in one stretch and fail in a later one.
     pub(super) fn failed(&self) -> Vec<Column> {
         let mut columns = self.of_versions("dashed", ", first answers", |stretch| {
             let of = |number| stretch.activity.sum_of(number);

@@ -90,8 +90,8 @@ impl Guard {
         }
         let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
         let is_from_other_site = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
-        // Somebody may follow a link to the dashboard, from a chat for example. A form must not be reached like that: the
-        // other site could have a click meant for it land on the button.
+        // Somebody may follow a link to the dashboard, from a chat for example. A link must not lead to a form: the
+        // other site could make a person click on the form's button by mistake.
         let is_entry = path == "/" || path == ENTER;
         let is_link = is_entry
             && method == Method::GET

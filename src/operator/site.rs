@@ -170,8 +170,9 @@ impl Site {
         record.with_context(|| format!("there is no plan in {} yet", self.name))
     }
 
-    /// How the edge reads cookies: by the settings in the environment, and the keys of the `up` on this machine. Errors:
-    /// a setting is wrong.
+    /// How the edge reads cookies: by the settings in the environment, and the keys of the `up` on this machine.
+    ///
+    /// Errors: a setting is wrong.
     pub fn cookie(&self) -> Result<SessionCookie> {
         let mut cookie = SharedSettings::from_environment()?.cookie;
         #[cfg(feature = "embedded-dynamodb")]

@@ -32,7 +32,9 @@ impl Seen {
 #[error("the rollout has changed meanwhile, so nothing was done: look at it once more")]
 pub struct Changed;
 
-/// Lets it take no step. `seen`: it must still be as somebody saw it. Errors: there is none, it refuses, or [`Changed`].
+/// Lets it take no step. `seen`: it must still be as somebody saw it.
+///
+/// Errors: there is none, it refuses, or [`Changed`].
 pub async fn pause(site: &Site, by: &str, reason: &str, seen: Option<&Seen>) -> Result<Run> {
     let why = if reason.is_empty() { format!("by {by}") } else { format!("by {by}: {reason}") };
     steer(site, |run| {
@@ -79,9 +81,11 @@ pub async fn canary_of_run(site: &Site) -> Option<VersionCode> {
 /// Ends the rollout to a version that somebody has taken back. Errors: it could not be written.
 pub(super) async fn end_run(site: &Site, version: VersionCode, by: &str) -> Result<()> {
     let plan = site.plan_in_force().await?.plan;
-    let end = |run: &mut Run| match run.canary() == version {
-        true => Ok(run.end_by_hand(&plan, by)?),
-        false => Err(RunRefusal::Over(version).into()),
+    let end = |run: &mut Run| {
+        if run.canary() != version {
+            return Err(RunRefusal::Over(version).into());
+        }
+        Ok(run.end_by_hand(&plan, by)?)
     };
     match steer(site, end).await {
         // Whoever looks at it was faster.

@@ -1,5 +1,5 @@
-//! The live sessions that dashboards counted, one item a minute, in the table of plans. Nobody else knows how many there
-//! were: the table of sessions has what is, and pulses have what instances did.
+//! The live sessions that dashboards counted, one item a minute, in the table of plans. Nothing else tells how many
+//! there were: the table of sessions has those that are live now, and pulses have what instances did.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use stickshift_contract::{
     LIVE_PARTITION, MINUTE_LIFETIME_SECONDS, ROLLOUT_SCHEMA, TTL_ATTRIBUTE, VersionCode, minute_key,
 };
+
+use super::range_key;
 
 /// Live sessions at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +59,4 @@ pub async fn read_live(
         samples.extend(serde_dynamo::from_item::<_, LiveSample>(item).ok());
     }
     Ok(samples)
-}
-
-fn range_key() -> &'static str {
-    ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key")
 }

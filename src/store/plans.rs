@@ -156,7 +156,7 @@ fn finish(result: Result<(), aws_sdk_dynamodb::Error>, before: u64, revision: u6
 /// The highest revision in the history; `None` if the history is empty. Errors: [`PlanStoreError`].
 pub async fn highest_revision(client: &Client, table: &str) -> Result<Option<u64>, PlanStoreError> {
     let newest = query_history(client, table, 1).await?;
-    let range_key = ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key");
+    let range_key = super::range_key();
     Ok(newest.first().and_then(|item| item.get(range_key)?.as_s().ok()?.parse().ok()))
 }
 
@@ -189,7 +189,7 @@ async fn query_history(
 
 /// The key of a plan, or of the run: names and values of both attributes.
 pub(super) fn plan_key(sort_key: &str) -> [(&'static str, AttributeValue); 2] {
-    let range_key = ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key");
+    let range_key = super::range_key();
     [
         (ROLLOUT_SCHEMA.hash_key, AttributeValue::S(PLAN_PARTITION.to_owned())),
         (range_key, AttributeValue::S(sort_key.to_owned())),

@@ -10,6 +10,7 @@ use stickshift_contract::{
     minute_partition, pulse_partition,
 };
 
+use super::range_key;
 use crate::causes::causes;
 
 /// The pulses in their table.
@@ -125,8 +126,4 @@ impl PulseStore {
         }
         Ok(stored)
     }
-}
-
-fn range_key() -> &'static str {
-    ROLLOUT_SCHEMA.range_key.expect("the table of plans has a range key")
 }

@@ -34,7 +34,7 @@ struct Stage {
     decisions: Vec<Decided>,
 }
 
-fn options() -> RunOptions {
+pub(crate) fn options() -> RunOptions {
     RunOptions {
         to: code("2"),
         steps: ["10", "50", "100"].map(percent).to_vec(),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use stickshift_contract::{Draws, Pulse};
-use stickshift_rollout::{Failures, Judged, OnFail, Run, RunOptions, Series, Stretch, first_minute};
+use stickshift_rollout::{Failures, Judged, Run, Series, Stretch, first_minute};
 
+use crate::guards::options;
 use crate::{NOW, code, percent, plan};
 
 /// The begin of a minute.
@@ -90,22 +91,7 @@ fn a_day_is_kept_and_nothing_older() {
 }
 
 fn run() -> Run {
-    let options = RunOptions {
-        to: code("2"),
-        steps: vec![percent("10"), percent("50")],
-        every_seconds: 60,
-        alpha: 0.05,
-        tolerance: 1.5,
-        max_failed: 0.05,
-        max_slow: 0.1,
-        min_sessions: 10,
-        settle_seconds: 20,
-        warm_up_seconds: 0,
-        on_fail: OnFail::Drain,
-        timeout_seconds: 3_600,
-        has_check: false,
-    };
-    let mut run = Run::new(options, &plan(), "ada", BEGIN).expect("a run");
+    let mut run = Run::new(options(), &plan(), "ada", BEGIN).expect("a run");
     let judged = |canary, stable| Judged {
         canary: percent(canary),
         stable: percent(stable),
