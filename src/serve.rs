@@ -1,10 +1,11 @@
 //! An origin: one version of the app over HTTP.
 //!
-//! A request passes `entrance` and then `session_layer`, which gives it its session, and reaches
-//! `themed_app` or `sidecar`. `health` answers monitors on a listener of its own. `heartbeat` reports
+//! A request passes `entrance` and reaches `themed_app` or `sidecar`, which answer it in the session that
+//! `session_layer` gives it. `health` answers monitors on a listener of its own. `heartbeat` reports
 //! what `metrics` and `tally` have counted, and reads the plan. For a sidecar, `open_answers` looks
 //! after the answers that stay open. `tls` has the certificate, if CloudFront comes by HTTPS.
 
+mod answered;
 mod answers;
 mod edge_headers;
 mod entrance;
@@ -19,10 +20,12 @@ mod themed_app;
 mod tls;
 
 use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, middleware, web};
+use actix_web::{App, HttpServer, web};
 use anyhow::Result;
 
 use crate::listener::worker_threads;
@@ -33,7 +36,7 @@ use entrance::Entrance;
 use heartbeat::{Heartbeat, HeartbeatConfig};
 use metrics::Metrics;
 use open_answers::OpenAnswers;
-use session_layer::{SessionLayer, SessionLogs, give_session};
+use session_layer::{SessionLayer, SessionLogs};
 use sidecar::{Sidecar, SidecarLogs};
 use themed_app::ThemedApp;
 
@@ -51,7 +54,7 @@ pub struct OriginListeners {
 pub struct RunningOrigin {
     public: ServerHandle,
     admin: ServerHandle,
-    entrance: web::Data<Entrance>,
+    entrance: Arc<Entrance>,
     heartbeat: Heartbeat,
 }
 
@@ -108,31 +111,28 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         metrics: metrics.clone(),
     });
     let standing = heartbeat.standing();
-    let entrance = web::Data::new(Entrance::new(metrics.clone(), shared.origin_secret, open_path));
+    let entrance = Arc::new(Entrance::new(metrics.clone(), shared.origin_secret, open_path));
     let served = match app {
         settings::App::Themed { theme, flow } => Served::Themed(ThemedApp::new(version, theme, flow, &shared.cookie)),
         settings::App::Upstream(upstream) => Served::Upstream(upstream),
     };
-    let entrance_of_thread = entrance.clone();
+    let entrance_of_server = entrance.clone();
     let server = HttpServer::new(move || {
         let store = SessionStore::new(dynamodb.client(), table.clone());
         let sessions = SessionLayer::new(version, &shared.cookie, store, metrics.clone(), session_logs.clone());
         let sessions = web::Data::new(sessions);
+        // Threads would wait for each other to count the copies of one `Arc`.
+        let entrance = Rc::new(entrance_of_server.clone());
         let server = App::new()
-            .app_data(entrance_of_thread.clone())
             .app_data(sessions.clone())
-            .wrap(middleware::from_fn(entrance::enter));
-        let in_session = web::scope("").wrap(middleware::from_fn(give_session));
+            .wrap_fn(move |request, next| entrance::enter(entrance.clone(), request, next));
         match &served {
-            Served::Themed(app) => server
-                .service(health::alive_resource())
-                .configure(|config| app.forms(config))
-                .service(in_session.configure(|config| app.routes(config))),
+            Served::Themed(app) => server.configure(|config| app.routes(config)),
             Served::Upstream(upstream) => {
                 let open = OpenAnswers::new(metrics.open_connections.clone());
                 open.look_after(sessions, standing.clone());
                 let sidecar = Sidecar::new(version, upstream.clone(), open, sidecar_logs.clone());
-                server.app_data(web::Data::new(sidecar)).service(in_session.configure(Sidecar::routes))
+                server.app_data(web::Data::new(sidecar)).configure(Sidecar::routes)
             }
         }
     });

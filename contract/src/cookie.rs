@@ -155,12 +155,18 @@ impl SessionCookie {
         let headers = cookie_headers.into_iter();
         let (name, prefixed_name) = self.names();
         if let Some(keys) = &self.keys {
-            let newest = |name: &'static str| {
-                let values = headers.clone().flat_map(move |header| cookie_values(header, name));
-                let receipts = values.filter_map(|value| {
-                    if self.is_under_pass { keys.verify_under_pass(value) } else { keys.verify(value) }
-                });
-                receipts.filter(|receipt| !self.timing.is_past_end(receipt.started, now)).max_by_key(Receipt::order)
+            let newest = |name| {
+                let mut newest: Option<Receipt> = None;
+                for value in headers.clone().flat_map(|header| cookie_values(header, name)) {
+                    let receipt = if self.is_under_pass { keys.verify_under_pass(value) } else { keys.verify(value) };
+                    if let Some(receipt) = receipt
+                        && !self.timing.is_past_end(receipt.started, now)
+                        && newest.is_none_or(|newest| newest.order() <= receipt.order())
+                    {
+                        newest = Some(receipt);
+                    }
+                }
+                newest
             };
             let is_plain_read = !is_https || self.accept_unprefixed_cookie;
             let receipt = newest(prefixed_name).or_else(|| is_plain_read.then(|| newest(name)).flatten());
@@ -240,7 +246,14 @@ impl BareTokens {
 /// pairs separated by `;`, the name up to the first `=`. Takes bytes, because other cookies in the
 /// header may not be UTF-8.
 pub fn cookie_values<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a str> {
-    header.split(|&byte| byte == b';').filter_map(move |pair| {
+    let mut rest = Some(header);
+    let pairs = std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b';', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    });
+    pairs.filter_map(move |pair| {
         let value = pair.trim_ascii_start().strip_prefix(name.as_bytes())?.trim_ascii_start();
         let value = std::str::from_utf8(value.strip_prefix(b"=")?.trim_ascii()).ok()?;
         Some(value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value))

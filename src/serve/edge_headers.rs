@@ -7,7 +7,7 @@ use stickshift_contract::{
 };
 
 /// What the edge says of a request. Without an edge, everything is `None`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct EdgeHeaders<'a> {
     /// The edge's reason.
     pub(super) route: Option<Route>,
@@ -21,19 +21,23 @@ pub(super) struct EdgeHeaders<'a> {
     pub(super) formats: Option<&'a str>,
 }
 
+const ROUTE: HeaderName = HeaderName::from_static(ROUTE_HEADER);
+
 impl<'a> EdgeHeaders<'a> {
     pub(super) fn read(request: &'a HttpRequest) -> Self {
-        const NAMES: [HeaderName; 5] = [
-            HeaderName::from_static(ROUTE_HEADER),
+        const NAMES: [HeaderName; 4] = [
             HeaderName::from_static(VERSION_HEADER),
             HeaderName::from_static(REVISION_HEADER),
             HeaderName::from_static(FROM_HEADER),
             HeaderName::from_static(EDGE_HEADER),
         ];
-        let [route, version, revision, from, formats] = NAMES.each_ref().map(|name| text(request.headers(), name));
+        let headers = request.headers();
+        // An edge always says its reason.
+        let Some(word) = text(headers, &ROUTE) else { return Self::default() };
+        let [version, revision, from, formats] = NAMES.each_ref().map(|name| text(headers, name));
         let code = |text: &str| VersionCode::parse(text).ok();
         Self {
-            route: route.and_then(Route::parse),
+            route: Route::parse(word),
             version: version.and_then(code),
             revision: revision.and_then(|text| text.parse().ok()).filter(|revision| *revision <= Plan::MAX_REVISION),
             from: from.and_then(code),
@@ -44,7 +48,6 @@ impl<'a> EdgeHeaders<'a> {
 
 /// The edge's reason; `None` if the request did not come through the edge.
 pub(super) fn route(request: &HttpRequest) -> Option<Route> {
-    const ROUTE: HeaderName = HeaderName::from_static(ROUTE_HEADER);
     Route::parse(text(request.headers(), &ROUTE)?)
 }
 
@@ -54,8 +57,8 @@ pub(super) fn is_https(request: &HttpRequest) -> bool {
     const CLOUDFRONT: HeaderName = HeaderName::from_static("cloudfront-forwarded-proto");
     const LOAD_BALANCER: HeaderName = HeaderName::from_static("x-forwarded-proto");
     let headers = request.headers();
-    let has_edge = headers.contains_key(ROUTE_HEADER);
-    let protocol = text(headers, &CLOUDFRONT).or_else(|| text(headers, &LOAD_BALANCER).filter(|_| !has_edge));
+    let has_edge = || headers.contains_key(ROUTE_HEADER);
+    let protocol = text(headers, &CLOUDFRONT).or_else(|| text(headers, &LOAD_BALANCER).filter(|_| !has_edge()));
     protocol == Some("https")
 }
 

@@ -1,14 +1,14 @@
 //! What happens to every request: the check of the origin secret, the counters, and one log line for a
 //! failure.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderValue;
 use actix_web::http::{ConnectionType, StatusCode};
-use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use log::error;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -29,28 +29,37 @@ pub(super) struct Entrance {
     is_closing: AtomicBool,
 }
 
-/// The middleware.
-pub(super) async fn enter(
+/// The middleware, for `wrap_fn`: it boxes no future.
+pub(super) fn enter<S>(
+    entrance: Rc<Arc<Entrance>>,
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    next: &S,
+) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
+{
     let begin = Instant::now();
-    let entrance = request.app_data::<web::Data<Entrance>>().expect("`start` sets it").clone();
     let route = route(request.request());
-    let mut response = if entrance.admits(&request) {
-        next.call(request).await?.map_into_left_body()
+    let answer = if entrance.admits(&request) {
+        Ok(next.call(request))
     } else {
         let refusal = plain(StatusCode::FORBIDDEN).body("403: this origin answers its CDN only\n");
-        request.into_response(refusal).map_into_right_body()
+        Err(request.into_response(refusal))
     };
-    if entrance.is_closing.load(Ordering::Relaxed) {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    async move {
+        let mut response = match answer {
+            Ok(answer) => answer.await?,
+            Err(refusal) => refusal,
+        };
+        if entrance.is_closing.load(Ordering::Relaxed) {
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        if let Some(cause) = response.response().error().filter(|_| response.status().is_server_error()) {
+            error!("request {} failed: {cause}", request_id(response.request()));
+        }
+        entrance.metrics.answered.note(route, response.status().as_u16(), begin.elapsed());
+        Ok(response)
     }
-    if let Some(cause) = response.response().error().filter(|_| response.status().is_server_error()) {
-        error!("request {} failed: {cause}", request_id(response.request()));
-    }
-    entrance.metrics.note_request(route, response.status().as_u16(), begin.elapsed());
-    Ok(response)
 }
 
 impl Entrance {

@@ -1,17 +1,15 @@
 //! The counters, for Prometheus.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use stickshift_contract::{Pulse, Route, VersionCode};
+use stickshift_contract::{Pulse, VersionCode};
 
+use super::answered::Answered;
 use super::tally::Tally;
 use crate::clock::unix_now;
 use crate::store::Calls;
@@ -20,8 +18,8 @@ use crate::store::Calls;
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    latency: Histogram,
+    /// The answered requests.
+    pub answered: Arc<Answered>,
     /// Calls to DynamoDB.
     pub calls: Calls,
     /// What only pulses have.
@@ -50,25 +48,13 @@ pub(super) struct Metrics {
     pub lease_age: Gauge,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    route: &'static str,
-    status: u16,
-}
-
 impl Metrics {
-    /// Stands for the edge's reason where there was no edge.
-    pub(super) const DIRECT: &str = "direct";
-
     /// Counters at zero, labelled with the version.
     pub(super) fn new(version: VersionCode) -> Self {
         let label = ("version".into(), version.to_string().into());
         let mut registry = Registry::with_prefix_and_labels("stickshift", std::iter::once(label));
-        // Upper bounds in seconds. A page by receipt takes microseconds, a page with a write milliseconds.
-        let latency = Histogram::new([0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]);
-        let requests = Family::<RequestLabels, Counter>::default();
-        registry.register("requests", "Requests by the edge's reason and by status", requests.clone());
-        registry.register("request_seconds", "Time from request to response", latency.clone());
+        let answered = Arc::<Answered>::default();
+        registry.register_collector(Box::new(answered.clone()));
         let open_connections = Gauge::default();
         registry.register(
             "open_connections",
@@ -109,18 +95,9 @@ impl Metrics {
             lease_age,
             certificate_expires,
             registry,
-            requests,
-            latency,
+            answered,
             tally: Tally::default(),
         }
-    }
-
-    /// Counts an answered request. `route` is `None` if the request did not come through the edge.
-    pub(super) fn note_request(&self, route: Option<Route>, status: u16, duration: Duration) {
-        let labels = RequestLabels { route: route.map_or(Self::DIRECT, Route::as_str), status };
-        self.requests.get_or_create(&labels).inc();
-        self.latency.observe(duration.as_secs_f64());
-        self.tally.note_request(route, status, duration);
     }
 
     /// Counts a write of a session that failed.
@@ -135,6 +112,7 @@ impl Metrics {
         pulse.misdirected = self.misdirected.get();
         pulse.failed_writes = self.writes_failed.get();
         (pulse.table_reads, pulse.table_writes) = (self.calls.reads.get(), self.calls.writes.get());
+        self.answered.put_into(pulse);
         self.tally.put_into(pulse);
     }
 

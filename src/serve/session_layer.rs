@@ -1,18 +1,14 @@
-//! The session layer: a middleware that gives every request its session.
+//! The session layer: it gives every request its session.
 //!
-//! It reads what the request claims, does the writes that the session rules ask for, and puts the
-//! [`Session`] and the [`Kind`] into the request's extensions. When the status of the answer is known, it
-//! writes a new session and sets the cookie.
+//! It reads what the request claims, does the writes that the session rules ask for, and lets the app answer. When the
+//! status of the answer is known, it writes a new session and sets the cookie.
 
 use std::time::{Duration, Instant};
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCEPT, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT,
 };
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError, web};
 use log::Level;
 use stickshift_contract::{
     BareTokens, Claim, Kind, KindInputs, Receipt, Route, SameSite, SessionCookie, Timing, Token, VersionCode, is_bot,
@@ -67,57 +63,6 @@ pub(super) enum Taken {
     NoSession,
 }
 
-/// The middleware.
-pub(super) async fn give_session(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let begin = Instant::now();
-    let layer = request.app_data::<web::Data<SessionLayer>>().expect("`start` sets it").clone();
-    let (session, kind) = match layer.enter(request.request()).await {
-        Ok(entered) => entered,
-        Err(cause) => {
-            let (request, _) = request.into_parts();
-            return Ok(ServiceResponse::from_err(cause, request).map_into_right_body());
-        }
-    };
-    request.extensions_mut().insert(session);
-    request.extensions_mut().insert(kind);
-    let first_request = match session {
-        Session::New(receipt) => FirstRequest::arrived(&layer.metrics, receipt.placed, begin),
-        _ => None,
-    };
-    let mut response = next.call(request).await?;
-    let has_failed = response.status().is_server_error();
-    let issued = match session {
-        // The viewer's next try is drawn again.
-        Session::New(_) if has_failed => None,
-        Session::New(receipt) => match Box::pin(layer.begin(receipt)).await {
-            Ok(session) => issued_receipt(session),
-            Err(cause) => {
-                if let Some(first_request) = first_request {
-                    first_request.answered(true);
-                }
-                let (request, _) = response.into_parts();
-                return Ok(ServiceResponse::from_err(cause, request).map_into_right_body());
-            }
-        },
-        session => issued_receipt(session),
-    };
-    if let Some(first_request) = first_request {
-        first_request.answered(has_failed);
-    }
-    if let Some(receipt) = issued {
-        let (request, answer) = (response.request().clone(), response.response_mut());
-        layer.set_cookie(&request, answer.headers_mut(), &receipt);
-    }
-    // Only what may renew a session can fail it.
-    if has_failed && kind != Kind::Rest {
-        layer.note_failure(session);
-    }
-    Ok(response.map_into_left_body())
-}
-
 /// The receipt that must go out as a cookie.
 fn issued_receipt(session: Session) -> Option<Receipt> {
     match session {
@@ -151,6 +96,50 @@ impl SessionLayer {
     ) -> Self {
         let rules = Rules { version, timing: cookie.timing, has_keys: cookie.keys.is_some() };
         Self { rules, cookie: cookie.clone(), cookie_under_pass: cookie.under_pass(), store, metrics, logs }
+    }
+
+    /// Answers a request in its session. `answer` is the app: it gets the session, and what the request may do to it.
+    pub(super) async fn in_session<R: Responder>(
+        &self,
+        request: &HttpRequest,
+        answer: impl AsyncFnOnce(Session, Kind) -> R,
+    ) -> HttpResponse {
+        let begin = Instant::now();
+        let (session, kind) = match self.enter(request).await {
+            Ok(entered) => entered,
+            Err(cause) => return HttpResponse::from_error(cause),
+        };
+        let first_request = match session {
+            Session::New(receipt) => FirstRequest::arrived(&self.metrics, receipt.placed, begin),
+            _ => None,
+        };
+        let mut response = answer(session, kind).await.respond_to(request).map_into_boxed_body();
+        let has_failed = response.status().is_server_error();
+        let issued = match session {
+            // The viewer's next try is drawn again.
+            Session::New(_) if has_failed => None,
+            Session::New(receipt) => match Box::pin(self.begin(receipt)).await {
+                Ok(session) => issued_receipt(session),
+                Err(cause) => {
+                    if let Some(first_request) = first_request {
+                        first_request.answered(true);
+                    }
+                    return HttpResponse::from_error(cause);
+                }
+            },
+            session => issued_receipt(session),
+        };
+        if let Some(first_request) = first_request {
+            first_request.answered(has_failed);
+        }
+        if let Some(receipt) = issued {
+            self.set_cookie(request, response.headers_mut(), &receipt);
+        }
+        // Only what may renew a session can fail it.
+        if has_failed && kind != Kind::Rest {
+            self.note_failure(session);
+        }
+        response
     }
 
     /// The cookie that a request's session is in. The edge alone says whether there is a pass.
@@ -192,9 +181,9 @@ impl SessionLayer {
         Ok((session?, kind))
     }
 
-    /// Gives a posted step of the activity its session, in the place of the middleware, and writes the step together
-    /// with the renewal of that session. `None`: what was posted is no step, so the session is only renewed if it is
-    /// time.
+    /// Gives a posted step of the activity its session, in the place of [`Self::in_session`], and writes the step
+    /// together with the renewal of that session. `None`: what was posted is no step, so the session is only renewed
+    /// if it is time.
     pub(super) async fn take_step(
         &self,
         request: &HttpRequest,
@@ -208,7 +197,7 @@ impl SessionLayer {
         (session, taken)
     }
 
-    /// What the middleware does to an answer, for a step.
+    /// What [`Self::in_session`] does to an answer, for a step.
     pub(super) fn end_step(&self, request: &HttpRequest, session: Session, response: &mut HttpResponse) {
         if let Some(receipt) = issued_receipt(session) {
             self.set_cookie(request, response.headers_mut(), &receipt);
@@ -420,9 +409,9 @@ impl ResponseError for Unwritten {
 mod tests {
     use std::net::TcpListener;
 
+    use actix_web::App;
     use actix_web::http::StatusCode;
     use actix_web::test::{TestRequest, call_service, init_service};
-    use actix_web::{App, middleware};
     use stickshift_contract::{Keys, Placed, SessionItem, TableNames};
 
     use super::*;
@@ -450,16 +439,12 @@ mod tests {
         let metrics = web::Data::new(Metrics::new(version));
         let cookie = SessionCookie::new(Some(keys()));
         let layer = SessionLayer::new(version, &cookie, store, metrics.clone(), web::Data::default());
-        let fail = |request: HttpRequest| async move {
-            match request.match_info().query("status").parse() {
-                Ok(status) => HttpResponse::build(StatusCode::from_u16(status).expect("a status")).finish(),
-                Err(_) => HttpResponse::BadRequest().finish(),
-            }
+        let answer = |request: HttpRequest, layer: web::Data<SessionLayer>| async move {
+            let status: u16 = request.match_info().query("status").parse().expect("a status");
+            let status = StatusCode::from_u16(status).expect("a status");
+            layer.in_session(&request, async |_, _| HttpResponse::build(status).finish()).await
         };
-        let app = App::new()
-            .app_data(web::Data::new(layer))
-            .wrap(middleware::from_fn(give_session))
-            .route("/{status}", web::get().to(fail));
+        let app = App::new().app_data(web::Data::new(layer)).route("/{status}", web::get().to(answer));
         let app = init_service(app).await;
         let count = async || client.scan().table_name("SessionsTable").send().await.expect("an answer").count;
 

@@ -1,11 +1,10 @@
 //! The sidecar: sends every request on to somebody else's app, and the answer back.
 //!
-//! The session layer has given the request its session before. The app sees none of our cookies and headers
-//! but three: version, reason and the session's first digits.
+//! The app sees none of our cookies and headers but three: version, reason and the session's first digits.
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hyper::http::header::{self, HeaderName, HeaderValue};
 use hyper::http::{self, Uri};
 use log::Level;
@@ -18,6 +17,7 @@ use stickshift_session::Session;
 use super::answers::{method_not_allowed, not_found, plain};
 use super::edge_headers::{is_https, route};
 use super::open_answers::OpenAnswers;
+use super::session_layer::SessionLayer;
 use crate::forward::{ForwardError, Forwarder, Outgoing, received_fields};
 use crate::minute_log::MinuteLog;
 use crate::settings::{Upstream, UpstreamHost};
@@ -165,32 +165,41 @@ impl Sidecar {
 }
 
 /// The handler of every request.
-async fn answer(request: HttpRequest, payload: web::Payload, sidecar: web::Data<Sidecar>) -> HttpResponse {
-    let Some(uri) = sidecar.path(&request) else { return not_found().await };
-    let is_asset = request.path().starts_with(ASSET_PREFIX);
-    if is_asset && !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return method_not_allowed("GET, HEAD").await;
-    }
-    let session = request.extensions().get::<Session>().copied();
-    let renews = request.extensions().get::<Kind>().is_some_and(|kind| *kind != Kind::Rest);
-    let token = session.and_then(token);
-    let (open, ended) = sidecar.open.begin(session.filter(|_| renews).and_then(receipt));
-    let outgoing = || sidecar.outgoing(&request, uri.clone(), token);
-    match sidecar.forwarder.forward(&sidecar.upstream.target, outgoing, &request, payload, ended).await {
-        Ok(mut response) => {
-            sidecar.logs.failures.note_success();
-            sidecar.drop_our_cookies(response.headers_mut());
-            let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS || content_type.starts_with(b"text/event-stream") {
-                sidecar.open.mark_endless(open);
-            }
-            response
-        }
-        Err(cause) => sidecar.refusal(&cause),
-    }
+async fn answer(
+    request: HttpRequest,
+    payload: web::Payload,
+    layer: web::Data<SessionLayer>,
+    sidecar: web::Data<Sidecar>,
+) -> HttpResponse {
+    layer.in_session(&request, async |session, kind| sidecar.answer(&request, payload, session, kind).await).await
 }
 
 impl Sidecar {
+    async fn answer(&self, request: &HttpRequest, payload: web::Payload, session: Session, kind: Kind) -> HttpResponse {
+        let Some(uri) = self.path(request) else { return not_found().await };
+        let is_asset = request.path().starts_with(ASSET_PREFIX);
+        if is_asset && !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return method_not_allowed("GET, HEAD").await;
+        }
+        let kept = if kind == Kind::Rest { None } else { receipt(session) };
+        let (open, ended) = self.open.begin(kept);
+        let outgoing = || self.outgoing(request, uri.clone(), token(session));
+        match self.forwarder.forward(&self.upstream.target, outgoing, request, payload, ended).await {
+            Ok(mut response) => {
+                self.logs.failures.note_success();
+                self.drop_our_cookies(response.headers_mut());
+                let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    || content_type.starts_with(b"text/event-stream")
+                {
+                    self.open.mark_endless(open);
+                }
+                response
+            }
+            Err(cause) => self.refusal(&cause),
+        }
+    }
+
     fn refusal(&self, cause: &ForwardError) -> HttpResponse {
         let (status, text) = match cause {
             ForwardError::TooSlow(_) => (StatusCode::GATEWAY_TIMEOUT, "504: the app took too long to answer\n"),

@@ -3,19 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::web::Data;
-use stickshift_contract::{Draws, Histogram, Placed, Placement, Pulse, Route, format_read};
+use stickshift_contract::{Draws, Histogram, Placed, Placement, Pulse, format_read};
 
 use super::metrics::Metrics;
 
-/// The counters. A request with a young receipt touches atomic numbers only.
-#[derive(Debug)]
+/// The counters. A request with a young receipt touches none of them.
+#[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// By the place of the reason in [`Route::EVERY`], the last one without an edge, and by the class of the status.
-    requests: [[AtomicU64; 5]; Route::EVERY.len() + 1],
-    latencies: [AtomicU64; Histogram::BUCKETS],
     /// Unix seconds; 0 for none.
     last_failed_write: AtomicU64,
     draws: Mutex<BTreeMap<u64, Draws>>,
@@ -31,27 +28,7 @@ pub(super) struct FirstRequest {
     has_failed: bool,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            requests: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
-            latencies: std::array::from_fn(|_| AtomicU64::new(0)),
-            last_failed_write: AtomicU64::new(0),
-            draws: Mutex::default(),
-            edges: Mutex::default(),
-        }
-    }
-}
-
 impl Tally {
-    /// Counts an answered request. `route` is `None` without an edge.
-    pub(super) fn note_request(&self, route: Option<Route>, status: u16, duration: Duration) {
-        let place = route.and_then(|route| Route::EVERY.iter().position(|other| *other == route));
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.requests[place.unwrap_or(Route::EVERY.len())][class].fetch_add(1, Ordering::Relaxed);
-        self.latencies[usize::from(Histogram::bucket(duration))].fetch_add(1, Ordering::Relaxed);
-    }
-
     pub(super) fn note_failed_write(&self, now: u64) {
         self.last_failed_write.fetch_max(now, Ordering::Relaxed);
     }
@@ -104,16 +81,6 @@ impl Tally {
 
     /// Writes what was counted into a pulse.
     pub(super) fn put_into(&self, pulse: &mut Pulse) {
-        let words = Route::EVERY.map(Route::as_str).into_iter().chain([Metrics::DIRECT]);
-        for (word, classes) in words.zip(&self.requests) {
-            let counts = classes.each_ref().map(|count| count.load(Ordering::Relaxed));
-            if counts != [0; 5] {
-                pulse.requests.insert(word.to_owned(), counts);
-            }
-        }
-        for (bucket, count) in (0u8..).zip(&self.latencies) {
-            pulse.latencies.add(bucket, count.load(Ordering::Relaxed));
-        }
         pulse.last_failed_write = Some(self.last_failed_write.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0);
         pulse.revisions = locked(&self.draws).clone();
         pulse.edges = locked(&self.edges).clone();

@@ -10,11 +10,14 @@ mod language;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::{
-    FromRequest, Handler, HttpResponse, HttpResponseBuilder, Resource, Responder, ResponseError, guard, web,
+    FromRequest, Handler, HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Responder, ResponseError, guard,
+    web,
 };
 use stickshift_contract::{SessionCookie, VersionCode};
 
 use super::answers::{answer, error_page, method_not_allowed, not_found};
+use super::health;
+use super::session_layer::SessionLayer;
 use crate::booking::Flow;
 use crate::theme::Theme;
 use assets::Assets;
@@ -25,7 +28,7 @@ use home::Home;
 /// The themed app of one version.
 #[derive(Debug, Clone)]
 pub(super) struct ThemedApp {
-    home: web::Data<Home>,
+    home: Home,
     booking: web::Data<Pages>,
     drafts: web::Data<DraftSeal>,
     assets: web::Data<Assets>,
@@ -42,47 +45,43 @@ impl ThemedApp {
         let assets = web::Data::new(Assets::new(version, &theme));
         let booking = web::Data::new(Pages { version, theme: theme.clone(), flow, same_site });
         let drafts = web::Data::new(DraftSeal::new(keys.as_ref(), same_site));
-        Self {
-            home: web::Data::new(Home { version, theme, session_seconds: timing.session_seconds }),
-            booking,
-            drafts,
-            assets,
-        }
+        Self { home: Home { version, theme, session_seconds: timing.session_seconds }, booking, drafts, assets }
     }
 
-    /// The posted forms. Each one gives its request a session itself, together with what it writes.
-    pub(super) fn forms(&self, config: &mut web::ServiceConfig) {
-        config
-            .app_data(self.booking.clone())
-            .app_data(self.drafts.clone())
-            .service(web::resource("/booking/forget").guard(guard::Post()).to(booking::forget))
-            .service(web::resource("/booking/{step}").guard(guard::Post()).to(booking::take_step));
-    }
-
-    /// The pages, their assets, and the answer for every other path.
+    /// The pages, the forms, the assets, and the answer for every other path.
     pub(super) fn routes(&self, config: &mut web::ServiceConfig) {
         config
-            .app_data(self.home.clone())
+            // Most requests are for it: for them, no other path is compared. And no other thread counts its uses of
+            // this copy.
+            .service(page("/", home::home, "GET, HEAD").app_data(web::Data::new(self.home.clone())))
+            .service(health::alive_resource())
+            .app_data(self.booking.clone())
+            .app_data(self.drafts.clone())
             .app_data(self.assets.clone())
-            .service(page("/", home::home, "GET, HEAD"))
+            .service(web::resource("/booking/forget").guard(guard::Post()).to(booking::forget))
             .service(page("/booking", booking::show, "GET, HEAD"))
-            .service(page("/booking/{step}", booking::show, "GET, HEAD, POST"))
+            .service(
+                page("/booking/{step}", booking::show, "GET, HEAD, POST").route(web::post().to(booking::take_step)),
+            )
             .service(page("/_v/{version}/{file}", assets::asset, "GET, HEAD"))
-            .default_service(web::to(not_found));
+            .default_service(web::to(|request: HttpRequest, layer: web::Data<SessionLayer>| async move {
+                layer.in_session(&request, async |_, _| not_found().await).await
+            }));
     }
 }
 
-/// What a path shows. `allowed`: every method that the path takes.
+/// What a path shows by GET and HEAD. `allowed`: every method that the path takes.
 fn page<F, Args>(path: &str, handler: F, allowed: &'static str) -> Resource
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path)
-        .route(web::get().to(handler.clone()))
-        .route(web::head().to(handler))
-        .default_service(web::to(move || method_not_allowed(allowed)))
+    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler)).default_service(web::to(
+        move |request: HttpRequest, layer: web::Data<SessionLayer>| async move {
+            layer.in_session(&request, async |_, _| method_not_allowed(allowed).await).await
+        },
+    ))
 }
 
 /// CloudFront must neither cache a page nor answer two waiting viewers with one response.

@@ -9,6 +9,7 @@ use askama::Template;
 use stickshift_contract::VersionCode;
 
 use crate::serve::answers::{answer, not_found};
+use crate::serve::session_layer::SessionLayer;
 use crate::theme::Theme;
 
 /// The assets of one version, rendered at the start.
@@ -43,7 +44,15 @@ impl Assets {
 }
 
 /// `/_v/<version>/<file>`
-pub(super) async fn asset(request: HttpRequest, assets: web::Data<Assets>) -> HttpResponse {
+pub(super) async fn asset(
+    request: HttpRequest,
+    layer: web::Data<SessionLayer>,
+    assets: web::Data<Assets>,
+) -> HttpResponse {
+    layer.in_session(&request, async |_, _| file(&request, &assets).await).await
+}
+
+async fn file(request: &HttpRequest, assets: &Assets) -> HttpResponse {
     let path = request.match_info();
     let (content_type, body) = match (path.query("version"), path.query("file")) {
         (version, _) if version != assets.version.as_str() => return not_found().await,

@@ -41,35 +41,47 @@ const ENDED: &str = "ended";
 /// `/booking`, `/booking/<step>` and `/booking/done`
 pub(super) async fn show(
     request: HttpRequest,
-    session: web::ReqData<Session>,
-    kind: web::ReqData<Kind>,
     layer: web::Data<SessionLayer>,
     pages: web::Data<Pages>,
     drafts: web::Data<DraftSeal>,
+) -> HttpResponse {
+    layer
+        .in_session(&request, async |session, kind| show_in(session, kind, &request, &layer, &pages, &drafts).await)
+        .await
+}
+
+/// What they show in a session.
+async fn show_in(
+    session: Session,
+    kind: Kind,
+    request: &HttpRequest,
+    layer: &SessionLayer,
+    pages: &Pages,
+    drafts: &DraftSeal,
 ) -> Rendered {
     let name = request.match_info().get("step");
     if name.is_some_and(|name| name != DONE && Step::parse(name).is_none()) {
         return Ok(not_found().await);
     }
-    let browser = Browser::of(&request);
-    let token = match *session {
+    let browser = Browser::of(request);
+    let token = match session {
         Session::Here { receipt, .. } | Session::New(receipt) => Some(receipt.token),
         _ => None,
     };
     // Nobody gets a cookie for a request that has no effect on a session.
-    let pages_for = pages.for_request(&request, &browser, token, token.is_some() && *kind != Kind::Rest);
+    let pages_for = pages.for_request(request, &browser, token, token.is_some() && kind != Kind::Rest);
     let query = request.query_string();
     let draft_id = query.strip_prefix(DRAFT);
-    let draft = draft_id.and_then(|id| Some((id, drafts.read(&request, &browser, id, unix_now())?)));
-    let activity = match (*session, &draft) {
+    let draft = draft_id.and_then(|id| Some((id, drafts.read(request, &browser, id, unix_now())?)));
+    let activity = match (session, &draft) {
         (Session::Here { receipt, .. }, _) => match layer.store().read_activity(receipt.token).await {
             Ok(activity) => activity,
             Err(cause) => {
                 layer.note_activity_failure(&cause);
-                return unreadable(&pages, pages_for, draft);
+                return unreadable(pages, pages_for, draft);
             }
         },
-        (Session::Unknown | Session::Misdirected, _) => return unreadable(&pages, pages_for, draft),
+        (Session::Unknown | Session::Misdirected, _) => return unreadable(pages, pages_for, draft),
         // The first page tells of it.
         (Session::Elsewhere { .. }, None) => return Ok(see("/")),
         _ => Activity::default(),
@@ -89,7 +101,7 @@ pub(super) async fn show(
     let (answers, mut problems) = typed.check();
     let step = flow.step_to_show(wanted, &answers);
     // Under a pass, a new session does not mean that the last one has ended.
-    let is_new_session = matches!(*session, Session::New(_)) && !browser.is_new && route(&request) != Some(Route::Pass);
+    let is_new_session = matches!(session, Session::New(_)) && !browser.is_new && route(request) != Some(Route::Pass);
     if name != Some(step.as_str()) {
         let query = match query {
             _ if draft_id.is_some() || query == FORGOTTEN || query == ENDED => format!("?{query}"),

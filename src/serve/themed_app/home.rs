@@ -9,10 +9,11 @@ use stickshift_session::Session;
 
 use super::{RenderError, html};
 use crate::serve::edge_headers::route;
+use crate::serve::session_layer::SessionLayer;
 use crate::theme::Theme;
 
 /// What the page of one version depends on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Home {
     pub(super) version: VersionCode,
     pub(super) theme: Theme,
@@ -32,19 +33,20 @@ struct Page<'a> {
 }
 
 /// `/`
-pub(super) async fn home(
-    request: HttpRequest,
-    session: web::ReqData<Session>,
-    home: web::Data<Home>,
-) -> Result<HttpResponse, RenderError> {
-    let Home { version, ref theme, session_seconds } = **home;
-    let reason = in_words(route(&request));
-    let session = match *session {
-        Session::New(receipt) => Session::Here { receipt, is_new: true },
-        session => session,
-    };
-    let page = Page { version, theme, session, remaining_seconds: session_seconds, reason };
-    Ok(html(StatusCode::OK).body(page.render()?))
+pub(super) async fn home(request: HttpRequest, layer: web::Data<SessionLayer>, home: web::Data<Home>) -> HttpResponse {
+    layer.in_session(&request, async |session, _| home.page(session, route(&request))).await
+}
+
+impl Home {
+    fn page(&self, session: Session, route: Option<Route>) -> Result<HttpResponse, RenderError> {
+        let Self { version, ref theme, session_seconds } = *self;
+        let session = match session {
+            Session::New(receipt) => Session::Here { receipt, is_new: true },
+            session => session,
+        };
+        let page = Page { version, theme, session, remaining_seconds: session_seconds, reason: in_words(route) };
+        Ok(html(StatusCode::OK).body(page.render()?))
+    }
 }
 
 /// The only one of chrono's formats that is not parsed on every call. Parsing showed up in the page's
