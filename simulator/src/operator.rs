@@ -1,8 +1,7 @@
-//! The operator: from a plan to the next one.
-
-use std::collections::BTreeMap;
+//! The operator: the verbs of `rollout`, and the plan that they begin with.
 
 use stickshift_contract::{Domain, Origin, Plan, PlannedVersion, Port, Protocol, State, VersionCode, Weight};
+use stickshift_rollout::{Change as Verb, Leaving};
 
 use crate::timeline::{Change, VERSIONS};
 
@@ -36,80 +35,29 @@ pub(crate) fn first_plan(weights: [u16; 2]) -> Plan {
     Plan::new(1, code(0), versions.into()).expect("the weights add up")
 }
 
-/// The plan after a change, with this revision; `None` if the change breaks a rule of plans, so that the plan
-/// stays. `before` is the plan before the last change.
-pub(crate) fn changed(plan: &Plan, before: Option<&Plan>, change: Change, revision: u64, now: u64) -> Option<Plan> {
-    let (mut stable, mut versions) = (plan.stable(), plan.versions().clone());
+/// The verbs that make a change, one after the other. `before`: the plan before the last change, if there is one.
+///
+/// The stable version cannot leave. So another version becomes stable first, as an operator would do it.
+pub(crate) fn verbs(change: Change, plan: &Plan, before: Option<&Plan>, now: u64) -> Vec<Verb> {
+    let leave = |index, verb| {
+        let is_live = |(version, planned): &(&VersionCode, &PlannedVersion)| {
+            **version != code(index) && planned.state == State::Live
+        };
+        let heir = plan.versions().iter().find(is_live).filter(|_| plan.stable() == code(index));
+        heir.map(|(heir, _)| Verb::Promote(*heir)).into_iter().chain([verb]).collect()
+    };
     match change {
         Change::Ramp(basis_points) => {
-            let weight = Weight::from_basis_points(basis_points).ok()?;
-            set_state(&mut versions, code(1), State::Live)?;
-            let others: u16 = live(&versions).filter(|(version, _)| *version != code(1)).count().try_into().ok()?;
-            let rest = (Weight::ALL.basis_points() - basis_points).checked_div(others)?;
-            for (version, planned) in &mut versions {
-                planned.weight = match planned.state {
-                    State::Live if *version == code(1) => weight,
-                    State::Live => Weight::from_basis_points(rest).ok()?,
-                    _ => Weight::NONE,
-                };
-            }
+            let weight = Weight::from_basis_points(basis_points).expect("at most 10,000");
+            vec![Verb::SetWeights(vec![(code(1), weight)])]
         }
-        Change::Promote(index) => {
-            stable = code(index);
-            set_state(&mut versions, stable, State::Live)?;
-            for (version, planned) in &mut versions {
-                planned.weight = if *version == stable { Weight::ALL } else { Weight::NONE };
-            }
-        }
+        Change::Promote(index) => vec![Verb::Promote(code(index))],
         Change::Drain(index, seconds) => {
-            stable = leave(&mut versions, stable, code(index))?;
-            let planned = versions.get_mut(&code(index))?;
-            planned.state = State::Draining;
-            planned.until = seconds.map(|seconds| now + seconds);
+            leave(index, Verb::Drain { version: code(index), until: seconds.map(|seconds| now + seconds) })
         }
-        Change::Withdraw(index) => {
-            stable = leave(&mut versions, stable, code(index))?;
-            let planned = versions.get_mut(&code(index))?;
-            (planned.state, planned.until, planned.withdrawn_at) = (State::Withdrawn, None, Some(now));
-        }
-        Change::Undo => {
-            let before = before?;
-            stable = before.stable();
-            let current = std::mem::replace(&mut versions, before.versions().clone());
-            for (version, planned) in &mut versions {
-                let withdrawn_at = current.get(version).and_then(|planned| planned.withdrawn_at);
-                planned.withdrawn_at = planned.withdrawn_at.max(withdrawn_at);
-            }
-        }
-        Change::Remove(index) => {
-            stable = leave(&mut versions, stable, code(index))?;
-            versions.remove(&code(index));
-        }
+        Change::Withdraw(index) => leave(index, Verb::Abort { version: code(index), leaving: Leaving::Evict }),
+        Change::Undo => before.cloned().map(Verb::PutBack).into_iter().collect(),
+        Change::Reissue => vec![Verb::Reissue],
+        Change::Remove(index) => leave(index, Verb::Remove(code(index))),
     }
-    Plan::new(revision, stable, versions).ok()
-}
-
-/// Takes the weight of a version away. The first other version that is live gets it, and it becomes stable
-/// if the version was. Returns the stable version.
-fn leave(
-    versions: &mut BTreeMap<VersionCode, PlannedVersion>,
-    stable: VersionCode,
-    leaving: VersionCode,
-) -> Option<VersionCode> {
-    let weight = std::mem::take(&mut versions.get_mut(&leaving)?.weight);
-    let (heir, _) = live(versions).find(|(version, _)| *version != leaving)?;
-    let heir_weight = &mut versions.get_mut(&heir)?.weight;
-    *heir_weight = Weight::from_basis_points(heir_weight.basis_points() + weight.basis_points()).ok()?;
-    Some(if stable == leaving { heir } else { stable })
-}
-
-fn set_state(versions: &mut BTreeMap<VersionCode, PlannedVersion>, version: VersionCode, state: State) -> Option<()> {
-    let planned = versions.get_mut(&version)?;
-    (planned.state, planned.until) = (state, None);
-    Some(())
-}
-
-fn live(versions: &BTreeMap<VersionCode, PlannedVersion>) -> impl Iterator<Item = (VersionCode, Weight)> {
-    let is_live = |(_, planned): &(&VersionCode, &PlannedVersion)| planned.state == State::Live;
-    versions.iter().filter(is_live).map(|(&version, planned)| (version, planned.weight))
 }

@@ -81,6 +81,13 @@ pub enum What {
         /// How long, in milliseconds.
         lasts: Millis,
     },
+    /// From now on, plans are written in a format that one edge reads and the others do not.
+    NewFormat {
+        /// Index of the edge.
+        reader: usize,
+    },
+    /// From now on, plans are written in the format that every edge reads.
+    OldFormat,
     /// The tables are replaced by a backup.
     Restore {
         /// How old the backup is, in milliseconds.
@@ -168,6 +175,8 @@ pub enum Change {
     Withdraw(usize),
     /// Puts the plan before the last change in force again.
     Undo,
+    /// The same plan gets another revision.
+    Reissue,
     /// A version leaves the plan.
     Remove(usize),
 }
@@ -291,6 +300,44 @@ impl Timeline {
                 self.events.push(Event { at, what: What::Pass { version, lasts } });
             }
         }
+        if rng.random_bool(0.05) {
+            self.draw_swing(rng, ends);
+        }
+        if rng.random_bool(0.01) {
+            let at = rng.random_range(0..ends);
+            let over = at + rng.random_range(5_000..900_000);
+            let reader = rng.random_range(0..EDGES);
+            let change = if rng.random_bool(0.5) { Change::Withdraw(1) } else { Change::draw(rng) };
+            for (at, what) in [
+                (at, What::NewFormat { reader }),
+                (at + 1_000, What::Change(change)),
+                (over, What::OldFormat),
+                (over + 1, What::Change(Change::Reissue)),
+            ] {
+                self.events.push(Event { at, what });
+            }
+        }
+    }
+
+    /// Draws two minutes in which the operator withdraws a version, takes it back, and withdraws the other one, while
+    /// the viewer is there and writes come late.
+    fn draw_swing(&mut self, rng: &mut SmallRng, ends: Millis) {
+        let mut at = rng.random_range(0..ends);
+        let (version, other) = if rng.random_bool(0.5) { (0, 1) } else { (1, 0) };
+        let visit = |rng: &mut SmallRng, at| {
+            let edge = rng.random_range(0..EDGES);
+            Event { at, what: What::Request(Request::draw(rng, Kind::Document, false, edge, true)) }
+        };
+        let changes =
+            [Change::Ramp(5_000), Change::Withdraw(version), Change::Promote(version), Change::Withdraw(other)];
+        for change in changes {
+            self.events.push(Event { at, what: What::Change(change) });
+            for _ in 0..rng.random_range(1..=4) {
+                let delay = rng.random_range(0..15_000);
+                self.events.push(visit(rng, at + delay));
+            }
+            at += rng.random_range(500..25_000);
+        }
     }
 
     /// Draws what goes wrong apart from single requests.
@@ -391,6 +438,8 @@ impl fmt::Display for What {
             Self::WrongOrigin { version, lasts } => {
                 write!(f, "the origin of version {} is wrong for {} s", version + 1, lasts / 1_000)
             }
+            Self::NewFormat { reader } => write!(f, "plans come in a format that only edge {reader} reads"),
+            Self::OldFormat => f.write_str("plans come in the format that every edge reads"),
             Self::Restore { age } => write!(f, "the tables are restored from a backup, {} s old", age / 1_000),
         }
     }
@@ -445,6 +494,7 @@ impl fmt::Display for Change {
             Self::Drain(version, Some(seconds)) => write!(f, "version {} drains for {seconds} s", version + 1),
             Self::Withdraw(version) => write!(f, "version {} is withdrawn", version + 1),
             Self::Undo => f.write_str("back to the plan before the last change"),
+            Self::Reissue => f.write_str("the same plan again"),
             Self::Remove(version) => write!(f, "version {} leaves the plan", version + 1),
         }
     }

@@ -23,6 +23,10 @@ pub enum Invariant {
     Kept,
     /// A signed cookie reads back as its receipt.
     SameCookie,
+    /// A stored plan reads back.
+    SamePlan,
+    /// A request causes few calls to the tables, and one by a young receipt none.
+    FewCalls,
     /// Under a pass, the viewer's own session is untouched, and a session under a pass is neither drawn nor moved.
     Apart,
 }
@@ -144,6 +148,8 @@ impl fmt::Display for Invariant {
             Self::NoWrite => "no write",
             Self::Kept => "kept",
             Self::SameCookie => "same cookie",
+            Self::SamePlan => "same plan",
+            Self::FewCalls => "few calls",
             Self::Apart => "apart",
         })
     }

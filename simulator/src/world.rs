@@ -17,10 +17,10 @@ use stickshift_edge::{Decision, Incoming, LookUp, Router, RouterConfig, StoredSe
 use stickshift_session::{Pending, Rules, Session, Write, Written};
 
 use crate::design::Design;
-use crate::operator::{changed, code, first_plan};
+use crate::operator::{code, first_plan, verbs};
 use crate::table::Tables;
 use crate::tally::Tally;
-use crate::timeline::{EDGES, Event, Millis, Part, Request, Timeline, What};
+use crate::timeline::{Change, EDGES, Event, Millis, Part, Request, Timeline, What};
 use crate::truth::{Invariant, Truth, Violation};
 
 /// The Unix time at which every timeline begins, in seconds.
@@ -37,6 +37,11 @@ const STREAM_ROUND: Millis = 10_000;
 pub(crate) const SESSION_LASTS: Millis = SESSION.default * 1_000;
 /// One timeline of so many has its cookies signed for real.
 const SIGNED_ONE_IN: u64 = 100;
+/// In these, the key is rotated so many seconds after the begin, or earlier.
+const ROTATED_BEFORE: u64 = 3_000;
+/// No request asks the tables more often, at the edge and at the app.
+const MOST_LOOK_UPS: u32 = 2;
+const MOST_WRITES: u32 = 4;
 /// The keys of those cookies.
 const KEYS: &str = "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba9876543210";
 
@@ -96,6 +101,10 @@ struct Flight {
     incoming: Incoming,
     edge_now: u64,
     look_up: Option<LookUp>,
+    /// How often it has asked a replica.
+    look_ups: u32,
+    /// Whether one of these asked for a session.
+    has_asked_for_session: bool,
     /// Whether a replica said what it has for the session.
     has_answer: bool,
     decision: Option<Decision>,
@@ -140,6 +149,10 @@ struct World<'a, D: ?Sized> {
     /// Whether a backup was ever restored.
     was_restored: bool,
     wrong_origins: Vec<(usize, Millis, Millis)>,
+    /// The only edge that reads the format in which plans are written now; `None` if every edge reads it.
+    format_reader: Option<usize>,
+    /// The revisions that only one edge reads, and that edge.
+    unreadable: Vec<(u64, usize)>,
     jar: Option<Receipt>,
     /// The cookie of the session under a pass.
     jar_under_pass: Option<Receipt>,
@@ -179,6 +192,8 @@ pub fn run(
         is_restored: false,
         was_restored: false,
         wrong_origins: Vec::new(),
+        format_reader: None,
+        unreadable: Vec::new(),
         jar: None,
         jar_under_pass: None,
         pass: None,
@@ -283,20 +298,42 @@ impl<D: Design + ?Sized> World<'_, D> {
                     }
                 }
             }
-            What::Change(change) => {
-                let Some(plan) = self.tables.plan() else { return };
-                let revision = self.plans.iter().map(Plan::revision).max().unwrap_or(0) + 1;
-                let before = self.plans.iter().rev().find(|before| before.revision() < plan.revision());
-                let Some(next) = changed(plan, before, change, revision, clock(now, 0)) else { return };
-                if self.tables.is_away(Part::Home, now) {
-                    return;
-                }
-                let next = self.design.plan(next);
-                self.say(|| format!("  plan {revision} is in force: {}", in_words(&next)));
-                self.is_restored = false;
-                self.plans.push(next.clone());
-                self.tables.put_plan(next, now, &mut self.rng);
+            What::NewFormat { reader } => self.format_reader = Some(reader),
+            What::OldFormat => self.format_reader = None,
+            What::Change(change) => self.change_plan(change),
+        }
+    }
+
+    /// The operator changes the plan, unless the rules refuse that.
+    fn change_plan(&mut self, change: Change) {
+        let now = clock(self.now, 0);
+        let Some(plan) = self.tables.plan() else { return };
+        let before = self.plans.iter().rev().find(|before| before.revision() < plan.revision());
+        for verb in verbs(change, plan, before, now) {
+            let Some(plan) = self.tables.plan().filter(|_| !self.tables.is_away(Part::Home, self.now)) else { return };
+            let last_revision = self.plans.iter().map(Plan::revision).max().unwrap_or(0);
+            let Ok(next) = verb.apply(plan, last_revision, now) else { return };
+            let next = self.design.plan(next);
+            self.say(|| format!("  plan {} is in force: {}", next.revision(), in_words(&next)));
+            if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) {
+                self.compare_with_stored(&next);
             }
+            self.unreadable.extend(self.format_reader.map(|reader| (next.revision(), reader)));
+            self.is_restored = false;
+            self.plans.push(next.clone());
+            self.tables.put_plan(next, self.now, &mut self.rng);
+        }
+    }
+
+    /// A plan that was stored must read back. In a format that this release does not know it is no plan.
+    fn compare_with_stored(&mut self, plan: &Plan) {
+        let mut stored = serde_json::to_value(plan).expect("a plan is a value");
+        let read = |stored: &serde_json::Value| serde_json::from_value::<Plan>(stored.clone()).ok();
+        let same = read(&stored);
+        stored["format"] = 2.into();
+        let unknown = read(&stored);
+        if same.as_ref() != Some(plan) || unknown.is_some() {
+            self.violate(Invariant::SamePlan, || format!("{plan:?} is read as {same:?} and {unknown:?}"));
         }
     }
 

@@ -230,12 +230,13 @@ impl<D: Design + ?Sized> World<'_, D> {
             }
         };
         self.tally.stream_renewals += u64::from(is_written);
+        let is_here = matches!(session, Session::Here { .. });
         if let Session::Here { receipt, .. } = session {
             self.streams[number].receipt = receipt;
         }
         // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows, and not
-        // where the session has moved meanwhile and only its receipt says so.
-        let (now, counts) = (self.now, is_written && !self.streams[number].has_failed);
+        // where the session has moved meanwhile and only its receipt says so: then the item is on another version.
+        let (now, counts) = (self.now, is_written && is_here && !self.streams[number].has_failed);
         let truth = self.truth_mut(receipt.token).filter(|truth| truth.version == code(version));
         if let (true, Some(truth)) = (counts, truth) {
             truth.renewed_by_stream = Some(now);
@@ -252,6 +253,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             && !flight.request.fails
             && flight.decision.is_some_and(|decision| is_of_session(decision.route) || decision.route == Route::Pass);
         self.say(|| format!("  the app's answer: {}", session_in_words(&session)));
+        self.check_writes(number);
         if is_dropped && self.cookies == Cookies::Receipts {
             self.violate(Invariant::TenMinutes, || "the app finds no session".to_owned());
         }

@@ -3,8 +3,12 @@
 use stickshift_contract::{Claim, Kind, Plan, Receipt, Route, State, Timing, Token};
 use stickshift_edge::Decision;
 
-use super::{Cookies, Flight, PROPAGATION_BOUND, SESSION_LASTS, World, claimed_token, clock, is_of_session, timing};
+use super::{
+    Cookies, Flight, MOST_LOOK_UPS, MOST_WRITES, PROPAGATION_BOUND, SESSION_LASTS, World, claimed_token, clock,
+    is_of_session, timing,
+};
 use crate::design::Design;
+use crate::operator::code;
 use crate::timeline::{LookUpFate, Millis};
 use crate::truth::{Invariant, Truth};
 
@@ -39,6 +43,7 @@ impl<D: Design + ?Sized> World<'_, D> {
                 format!("token {} is past its absolute end ({route})", receipt.token.short())
             });
         }
+        self.check_look_ups(number);
         let Some(truth) = self.claimed(number) else { return };
         let (token, touched) = (truth.token, truth.touched);
         self.tally.in_session += u64::from(is_in_progress);
@@ -63,6 +68,40 @@ impl<D: Design + ?Sized> World<'_, D> {
                     clock(began, 0) - touched
                 )
             });
+        }
+    }
+
+    /// A request asks seldom, and one with a young receipt not for its session, as long as no plan has let the
+    /// session's version go.
+    fn check_look_ups(&mut self, number: usize) {
+        let Flight { claim, edge_now, look_ups, has_asked_for_session, is_under_pass, .. } = self.flights[number];
+        let timing = timing(self.timeline);
+        let is_young = |receipt: &Receipt| {
+            edge_now < receipt.touched + timing.trust_window_seconds
+                && receipt.touched <= edge_now + timing.clock_allowance_seconds
+        };
+        let stays = |version| self.plans.iter().all(|plan| plan.keeps_sessions_of(version, Some(u64::MAX)));
+        let needs_none = matches!(claim, Claim::Receipt(receipt) if is_young(&receipt) && stays(receipt.version));
+        // The claim is then that of the session under the pass, which no edge asks for.
+        let has_asked = has_asked_for_session && !is_under_pass;
+        if look_ups > MOST_LOOK_UPS || (needs_none && has_asked) {
+            self.violate(Invariant::FewCalls, || format!("the edge asks {look_ups} times for {claim:?}"));
+        }
+    }
+
+    /// A request writes seldom, and one with a young receipt of its version not at all.
+    pub(super) fn check_writes(&mut self, number: usize) {
+        let Flight { claim, decision, app: (version, instance), writes, .. } = self.flights[number];
+        let timing = timing(self.timeline);
+        let is_of_session =
+            decision.is_some_and(|decision| is_of_session(decision.route) && decision.route != Route::Moved);
+        // It is younger still when the request arrives.
+        let now = clock(self.now, self.timeline.app_clocks[version][instance]);
+        let needs_none = is_of_session
+            && matches!(claim, Claim::Receipt(receipt) if receipt.version == code(version)
+                && now < receipt.touched + timing.touch_interval_seconds);
+        if writes > MOST_WRITES || (needs_none && writes > 0) {
+            self.violate(Invariant::FewCalls, || format!("the app writes {writes} times for {claim:?}"));
         }
     }
 

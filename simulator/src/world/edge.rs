@@ -2,13 +2,16 @@
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
-use stickshift_contract::{BareTokens, Claim, DEADLINE, HEDGE_DELAY, Keys, Pass, Route, SessionCookie, VersionCode};
+use stickshift_contract::{
+    BareTokens, CLOCK_ALLOWANCE, Claim, DEADLINE, HEDGE_DELAY, Keys, Pass, Plan, Receipt, Route, SessionCookie,
+    VersionCode,
+};
 use stickshift_edge::{Answer, Considered, Incoming, Knowledge, Request as EdgeRequest, StoredSession};
 use stickshift_session::{Session, Written};
 
 use super::{
-    Cookies, Edge, Flight, Job, KEYS, Line, PAUSE_AFTER_FAILURE, SIGNED_ONE_IN, World, claim_at, clock, read_in_words,
-    router, timing,
+    BEGIN, Cookies, Edge, Flight, Job, KEYS, Line, PAUSE_AFTER_FAILURE, ROTATED_BEFORE, SIGNED_ONE_IN, World, claim_at,
+    clock, read_in_words, router, timing,
 };
 use crate::design::Design;
 use crate::operator::{code, index};
@@ -53,6 +56,8 @@ impl<D: Design + ?Sized> World<'_, D> {
             incoming: self.design.incoming(incoming),
             edge_now,
             look_up: None,
+            look_ups: 0,
+            has_asked_for_session: false,
             has_answer: false,
             decision: None,
             revision: None,
@@ -71,14 +76,17 @@ impl<D: Design + ?Sized> World<'_, D> {
 
     /// Another viewer's request makes an edge read the plan.
     pub(super) fn read_in_background(&mut self, edge: usize, at: Millis) {
-        let Edge { router, read_at, .. } = &mut self.edges[edge];
+        let Edge { router, read_at, well_since } = &mut self.edges[edge];
         if read_at.is_some_and(|read_at| at <= read_at) || self.tables.is_away(Part::Replica(edge), at) {
             return;
         }
-        if let Some(plan) = self.tables.plan_at(edge, at) {
-            router.adopt(plan.clone(), clock(at, self.timeline.edge_clocks[edge]));
-            *read_at = Some(at);
+        let Some(plan) = self.tables.plan_at(edge, at) else { return };
+        if !is_readable(&self.unreadable, plan, edge) {
+            *well_since = self.now + PAUSE_AFTER_FAILURE;
+            return;
         }
+        router.adopt(plan.clone(), clock(at, self.timeline.edge_clocks[edge]));
+        *read_at = Some(at);
     }
 
     pub(super) fn considered(&mut self, number: usize, considered: Considered) {
@@ -88,6 +96,8 @@ impl<D: Design + ?Sized> World<'_, D> {
                 self.tally.session_look_ups += u64::from(!look_up.tokens.is_empty());
                 self.tally.plan_reads += u64::from(look_up.is_plan_wanted);
                 let flight = &mut self.flights[number];
+                flight.look_ups += 1;
+                flight.has_asked_for_session |= !look_up.tokens.is_empty();
                 flight.look_up = Some(look_up);
                 let takes = match flight.request.look_up {
                     LookUpFate::Answered => flight.rng.random_range(3..60),
@@ -125,7 +135,11 @@ impl<D: Design + ?Sized> World<'_, D> {
                     .iter()
                     .find_map(|&token| self.tables.item_at(replica, token, asked))
                     .map_or(StoredSession::Absent, |item| StoredSession::Found(item.clone())),
-                plan: look_up.is_plan_wanted.then(|| self.tables.plan_at(replica, asked).cloned()).flatten(),
+                plan: self
+                    .tables
+                    .plan_at(replica, asked)
+                    .filter(|plan| look_up.is_plan_wanted && is_readable(&self.unreadable, plan, edge))
+                    .cloned(),
             },
             None => Answer { session: StoredSession::Unanswered, plan: None },
         };
@@ -197,11 +211,23 @@ impl<D: Design + ?Sized> World<'_, D> {
 
     /// A signed cookie must read back as the claim that the simulator passes.
     pub(super) fn compare_with_signed(&mut self, claim: Claim, pass: Option<VersionCode>, edge_now: u64, dice: u64) {
-        let keys = Keys::parse(KEYS).expect("two keys");
-        let old = Keys::parse(KEYS.rsplit(',').next().unwrap_or_default()).expect("a key");
+        let both = Keys::parse(KEYS).expect("two keys");
+        let (new_key, old_key) = KEYS.split_once(',').expect("two keys");
+        let [new, old] = [new_key, old_key].map(|key| Keys::parse(key).expect("a key"));
+        // The key is rotated once. For a minute, some instances sign with the new key and others with the old one.
+        let rotated = BEGIN + self.timeline.seed % ROTATED_BEFORE;
+        let is_new = |receipt: &Receipt| {
+            receipt.touched >= rotated + 60 || (receipt.touched >= rotated && dice.is_multiple_of(2))
+        };
+        // The old key is given up when no receipt by it can be within its lifetime.
+        let is_given_up =
+            edge_now >= rotated + 60 + timing(self.timeline).lifetime_seconds() + 2 * CLOCK_ALLOWANCE.default;
+        let keys = if is_given_up { new.clone() } else { both };
+        let is_void = matches!(claim, Claim::Receipt(receipt) if is_given_up && !is_new(&receipt));
+        let claim = if is_void { Claim::Nothing } else { claim };
         let mut request = EdgeRequest { method: "GET".to_owned(), uri: "/".to_owned(), ..EdgeRequest::default() };
         if let Claim::Receipt(receipt) = claim {
-            let signs = if dice.is_multiple_of(2) { &keys } else { &old };
+            let signs = if is_new(&receipt) { &new } else { &old };
             request.headers.set("Cookie", format!("a=b; sessiontoken={}", signs.sign(&receipt)));
         }
         if let Some(version) = pass {
@@ -216,4 +242,9 @@ impl<D: Design + ?Sized> World<'_, D> {
             self.violate(Invariant::SameCookie, || format!("{claim:?} is read as {read:?} and {by_app:?}"));
         }
     }
+}
+
+/// Whether an edge reads the format that a plan was written in.
+fn is_readable(unreadable: &[(u64, usize)], plan: &Plan, edge: usize) -> bool {
+    unreadable.iter().all(|&(revision, reader)| revision != plan.revision() || reader == edge)
 }

@@ -104,6 +104,32 @@ impl Design for WithoutLaterPlans {
     }
 }
 
+/// A receipt of any age is looked up.
+pub(crate) struct WithoutTrust;
+
+impl Design for WithoutTrust {
+    fn incoming(&self, incoming: Incoming) -> Incoming {
+        let Some(receipt) = receipt(&incoming) else { return incoming };
+        Incoming { claim: Claim::Receipt(a_minute_older(receipt)), ..incoming }
+    }
+}
+
+/// Each visit is written.
+pub(crate) struct WithoutTouchInterval;
+
+impl Design for WithoutTouchInterval {
+    fn visit(&self, visit: Visit) -> Visit {
+        match visit.claim {
+            Claim::Receipt(receipt) => Visit { claim: Claim::Receipt(a_minute_older(receipt)), ..visit },
+            Claim::Bare(_) | Claim::Nothing => visit,
+        }
+    }
+}
+
+fn a_minute_older(receipt: Receipt) -> Receipt {
+    Receipt { touched: receipt.touched - 60, ..receipt }
+}
+
 /// Plans do not say when a version was withdrawn.
 pub(crate) struct WithoutWithdrawnAt;
 

@@ -10,8 +10,8 @@ use stickshift_simulator::{
 
 use crate::safeguards::{
     Facts, WithBeginsEverywhere, WithGuard, WithLowerRevisions, WithPassesToWithdrawn, WithoutExpiry, WithoutFreshness,
-    WithoutHint, WithoutLaterPlans, WithoutLookUpBeforeMove, WithoutPlacementOrder, WithoutStray, WithoutVersionHeader,
-    WithoutVersionUnderPass, WithoutWithdrawnAt,
+    WithoutHint, WithoutLaterPlans, WithoutLookUpBeforeMove, WithoutPlacementOrder, WithoutStray, WithoutTouchInterval,
+    WithoutTrust, WithoutVersionHeader, WithoutVersionUnderPass, WithoutWithdrawnAt,
 };
 
 /// How the loss of a safeguard shows.
@@ -24,7 +24,7 @@ enum Shows {
     Harm(u64),
 }
 
-use Invariant::{Ends, Kept, NoWrite, Sticks, TenMinutes, Withdrawn};
+use Invariant::{Ends, FewCalls, Kept, NoWrite, Sticks, TenMinutes, Withdrawn};
 use Shows::{Harm, Violation as Violates};
 
 type Admits = fn(&Facts) -> bool;
@@ -62,7 +62,9 @@ fn removals() -> Vec<Removal> {
         Cookies::Receipts,
         Violates(103, Sticks),
     ));
-    let guards: [(&str, Guard, Admits, Shows); 13] = [
+    removals.push(("trust window", Box::new(WithoutTrust), Cookies::Receipts, Violates(0, FewCalls)));
+    removals.push(("touch interval", Box::new(WithoutTouchInterval), Cookies::Receipts, Violates(0, FewCalls)));
+    let guards: [(&str, Guard, Admits, Shows); 14] = [
         ("begin: absent", Guard::Begin, |_| true, Violates(18, Kept)),
         ("renew: here", Guard::Renew, |f| !f.is_absent, Violates(6, Sticks)),
         ("renew by token: here", Guard::RenewByToken, |f| f.is_live, Violates(1, Sticks)),
@@ -75,6 +77,7 @@ fn removals() -> Vec<Removal> {
         ("move: later plan", Guard::Move, |f| f.is_absent || f.is_before || f.is_from, Violates(21_785_902, Kept)),
         ("move by token: live", Guard::MoveByToken, is_left, Violates(1272, Ends)),
         ("move by token: from", Guard::MoveByToken, |f| f.is_live && f.is_not_later, Violates(23199, Sticks)),
+        ("move by token: later plan", Guard::MoveByToken, |f| f.is_live && f.is_from, Violates(0, Kept)),
         ("extend", Guard::Extend, |_| false, Harm(1350)),
     ];
     for (name, guard, admits, shows) in guards {
