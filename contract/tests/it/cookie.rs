@@ -163,6 +163,33 @@ proptest! {
         }
     }
 
+    /// In any order, in one header or several: the newest receipt under the prefixed name, or without one the newest
+    /// under the plain name.
+    #[test]
+    fn the_order_of_cookies_means_nothing(
+        cookies in prop::collection::vec((any::<bool>(), 0u64..100, 0usize..3), 1..6), is_one_header: bool,
+    ) {
+        let receipts = cookies.iter().map(|(is_prefixed, age, damage)| {
+            let receipt = Receipt { touched: receipt().touched - age, ..receipt() };
+            let signed = keys().sign(&receipt);
+            // Of three cookies, one has a tag that is cut short.
+            let value = if *damage == 0 { &signed[..signed.len() - 1] } else { &signed };
+            let name = if *is_prefixed { "__Host-sessiontoken" } else { "sessiontoken" };
+            (format!("{name}={value}"), (*damage > 0).then_some((*is_prefixed, receipt)))
+        });
+        let (texts, valid): (Vec<_>, Vec<_>) = receipts.unzip();
+        let headers = if is_one_header { vec![texts.join("; ")] } else { texts };
+        let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+        let newest = |is_prefixed| {
+            let of_name = valid.iter().flatten().filter(|(prefixed, _)| *prefixed == is_prefixed);
+            of_name.map(|(_, receipt)| *receipt).max_by_key(Receipt::order).map(Claim::Receipt)
+        };
+        let by_https = newest(true).unwrap_or(Claim::Nothing);
+        prop_assert_eq!(claim_by_https(&with_keys(), &headers), by_https);
+        let by_http = newest(true).or_else(|| newest(false)).unwrap_or(Claim::Nothing);
+        prop_assert_eq!(claim(&with_keys(), &headers), by_http);
+    }
+
     #[test]
     fn a_receipt_is_found_among_other_cookies(before in "[ -:<-~]{0,40}", after in "[ -~]{0,40}") {
         let header = format!("{before}; sessiontoken={}; {after}", keys().sign(&receipt()));

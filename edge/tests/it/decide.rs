@@ -348,11 +348,41 @@ proptest! {
     }
 
     #[test]
-    fn only_versions_that_may_serve_are_chosen(claim in any_claim(), stored in any_stored(), seed: u64) {
-        let plan = plan(&[("1", "live", 10_000), ("2", "withdrawn", 0), ("3", "draining", 0)]);
+    fn a_decision_keeps_its_promises(
+        claim in any_claim(), stored in any_stored(), kind in prop::sample::select(vec![Kind::Document, Kind::Visit, Kind::Rest]),
+        asset in prop::option::of("[1-4]"), pass in prop::option::of("[1-4]"), is_bot: bool,
+        states in prop::collection::vec(prop::sample::select(vec!["staged", "live", "draining", "withdrawn"]), 3),
+        source in 0..3, seed: u64,
+    ) {
+        let versions = [("1", "live", 10_000), ("2", states[0], 0), ("3", states[1], 0), ("4", states[2], 0)];
+        let plan = plan(&versions);
+        let [asset, pass] = [asset, pass].map(|version| version.as_deref().map(code));
+        let incoming = Incoming { asset, pass, kind, is_bot, ..incoming(claim) };
+        let source = match source {
+            0 => PlanSource::Bundle(&plan),
+            fresh => PlanSource::Table { plan: &plan, is_fresh: fresh == 1 },
+        };
         let mut rng = StdRng::seed_from_u64(seed);
-        let decision = decide(&incoming(claim), &stored, table(&plan), &Timing::default(), NOW, &mut rng);
-        prop_assert!(plan.keeps_sessions_of(decision.version, Some(NOW)));
+        let Decision { version, route, from } = decide(&incoming, &stored, source, &Timing::default(), NOW, &mut rng);
+        prop_assert!(plan.is_open(version), "a withdrawn version serves");
+        prop_assert_eq!(from.is_some(), route == Route::Moved);
+        match route {
+            Route::Asset => prop_assert_eq!(Some(version), asset),
+            Route::Pass => prop_assert_eq!(Some(version), pass),
+            Route::Receipt | Route::Record | Route::Hint => {
+                prop_assert!(plan.keeps_sessions_of(version, Some(NOW)));
+                prop_assert_ne!(claim, Claim::Nothing);
+            }
+            // New sessions go by weight, and version 1 has all of it.
+            Route::Roll => prop_assert_eq!((version, kind), (code("1"), Kind::Document)),
+            Route::Moved => {
+                prop_assert_eq!(version, code("1"));
+                prop_assert!(from.is_some_and(|from| !plan.keeps_sessions_of(from, Some(NOW))));
+            }
+            Route::Bot | Route::Stray | Route::Fallback => prop_assert_eq!(version, plan.stable()),
+        }
+        let is_bundle = matches!(source, PlanSource::Bundle(_));
+        prop_assert!(!is_bundle || !route.is_placement(), "an old bundle places nobody");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The session rules as tables: what a request claims, what follows from it.
 
 mod guard;
+mod properties;
 mod rules;
 
 use rand::SeedableRng as _;
