@@ -35,12 +35,12 @@ fn removals() -> Vec<Removal> {
     let mut removals: Vec<Removal> = vec![
         ("receipt hint", Box::new(WithoutHint), Cookies::Receipts, Violates(4, TenMinutes)),
         ("expiry check", Box::new(WithoutExpiry), Cookies::Receipts, Violates(3, Ends)),
-        ("order by placement", Box::new(WithoutPlacementOrder), Cookies::Receipts, Harm(5326)),
-        ("look-up before a move", Box::new(WithoutLookUpBeforeMove), Cookies::Receipts, Harm(2344)),
-        ("no move by an older plan", Box::new(WithoutLaterPlans), Cookies::Receipts, Harm(5256)),
-        ("`withdrawn_at`", Box::new(WithoutWithdrawnAt), Cookies::Receipts, Harm(10401)),
+        ("order by placement", Box::new(WithoutPlacementOrder), Cookies::Receipts, Harm(8882)),
+        ("look-up before a move", Box::new(WithoutLookUpBeforeMove), Cookies::Receipts, Harm(306)),
+        ("no move by an older plan", Box::new(WithoutLaterPlans), Cookies::Receipts, Violates(50_744, Kept)),
+        ("`withdrawn_at`", Box::new(WithoutWithdrawnAt), Cookies::Receipts, Harm(5725)),
         ("version header", Box::new(WithoutVersionHeader), Cookies::Receipts, Violates(2697, Sticks)),
-        ("lower revisions ignored", Box::new(WithLowerRevisions), Cookies::Receipts, Harm(8119)),
+        ("lower revisions ignored", Box::new(WithLowerRevisions), Cookies::Receipts, Harm(2998)),
         ("freshness", Box::new(WithoutFreshness), Cookies::Receipts, Violates(76, Withdrawn)),
         ("`stray`", Box::new(WithoutStray), Cookies::Receipts, Violates(21, NoWrite)),
         (
@@ -54,7 +54,7 @@ fn removals() -> Vec<Removal> {
         "passes end with a withdrawal",
         Box::new(WithPassesToWithdrawn),
         Cookies::Receipts,
-        Violates(38, Withdrawn),
+        Violates(76, Withdrawn),
     ));
     removals.push((
         "a pass to another version begins another session",
@@ -72,13 +72,13 @@ fn removals() -> Vec<Removal> {
         ("reclaim: absent", Guard::Reclaim, |f| f.is_before, Violates(4, TenMinutes)),
         ("reclaim: ordered before", Guard::Reclaim, |f| f.is_absent, Violates(219, TenMinutes)),
         ("move: absent", Guard::Move, |f| f.is_before || is_left(f), Violates(294, TenMinutes)),
-        ("move: ordered before", Guard::Move, |f| f.is_absent || is_left(f), Violates(41941, TenMinutes)),
-        ("move: from", Guard::Move, |f| f.is_absent || f.is_before || f.is_not_later, Violates(63357, Sticks)),
-        ("move: later plan", Guard::Move, |f| f.is_absent || f.is_before || f.is_from, Violates(21_785_902, Kept)),
+        ("move: ordered before", Guard::Move, |f| f.is_absent || is_left(f), Violates(32421, TenMinutes)),
+        ("move: from", Guard::Move, |f| f.is_absent || f.is_before || f.is_not_later, Violates(181_973, Sticks)),
+        ("move: later plan", Guard::Move, |f| f.is_absent || f.is_before || f.is_from, Violates(229_096, Kept)),
         ("move by token: live", Guard::MoveByToken, is_left, Violates(1272, Ends)),
         ("move by token: from", Guard::MoveByToken, |f| f.is_live && f.is_not_later, Violates(23199, Sticks)),
-        ("move by token: later plan", Guard::MoveByToken, |f| f.is_live && f.is_from, Violates(0, Kept)),
-        ("extend", Guard::Extend, |_| false, Harm(1350)),
+        ("move by token: later plan", Guard::MoveByToken, |f| f.is_live && f.is_from, Violates(27_637, Kept)),
+        ("extend", Guard::Extend, |_| false, Harm(561)),
     ];
     for (name, guard, admits, shows) in guards {
         // Where a receipt stands in for an item, these guards matter less.
