@@ -48,8 +48,14 @@ pub(crate) fn verbs(change: Change, plan: &Plan, before: Option<&Plan>, now: u64
     };
     match change {
         Change::Ramp(basis_points) => {
-            let weight = Weight::from_basis_points(basis_points).expect("at most 10,000");
-            vec![Verb::SetWeights(vec![(code(1), weight)])]
+            let canary = if plan.stable() == code(1) { code(0) } else { code(1) };
+            let rest = Weight::ALL.basis_points() - basis_points;
+            let is_other = |version| version != canary && version != plan.stable();
+            let others = plan.versions().iter().filter(|(version, _)| is_other(**version));
+            let others = others.map(|(version, planned)| (*version, planned.weight.basis_points().min(rest)));
+            let weights = others.chain([(canary, basis_points)]);
+            let weight = |basis_points| Weight::from_basis_points(basis_points).expect("at most 10,000");
+            vec![Verb::SetWeights(weights.map(|(version, share)| (version, weight(share))).collect())]
         }
         Change::Promote(index) => vec![Verb::Promote(code(index))],
         Change::Drain(index, seconds) => {

@@ -20,6 +20,10 @@ pub struct Tally {
     pub begun_under_pass: u64,
     /// Sessions that an operator's change moved.
     pub moved: u64,
+    /// Plans that the operator put in force.
+    pub changes: u64,
+    /// Changes that the rules of plans refused.
+    pub refused_changes: u64,
     /// Look-ups that asked for a session.
     pub session_look_ups: u64,
     /// Look-ups that asked for the plan.
@@ -89,6 +93,8 @@ impl fmt::Display for Tally {
                 ("sessions begun", self.begun),
                 ("sessions begun under a pass", self.begun_under_pass),
                 ("sessions moved by an operator", self.moved),
+                ("plans put in force", self.changes),
+                ("changes refused", self.refused_changes),
                 ("look-ups of a session", self.session_look_ups),
                 ("reads of the plan", self.plan_reads),
                 ("writes", self.writes),

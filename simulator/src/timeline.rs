@@ -164,7 +164,8 @@ pub enum WriteFate {
 /// What the operator does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Gives version 2 a share of new sessions, in basis points, and takes it back into service.
+    /// Gives version 2, or version 1 if 2 is stable, a share of new sessions, in basis points. A share takes a version
+    /// back into service. The others get what is left at most.
     Ramp(u16),
     /// Sends all new sessions to a version, which becomes stable. The others get none, and their sessions
     /// stay.
@@ -312,14 +313,16 @@ impl Timeline {
                 (at, What::NewFormat { reader }),
                 (at + 1_000, What::Change(change)),
                 (over, What::OldFormat),
+                // The home region may be away.
                 (over + 1, What::Change(Change::Reissue)),
+                (over + 60_000, What::Change(Change::Reissue)),
             ] {
                 self.events.push(Event { at, what });
             }
         }
     }
 
-    /// Draws two minutes in which the operator withdraws a version, takes it back, and withdraws the other one, while
+    /// Draws a minute or more in which the operator withdraws a version, takes it back, and withdraws the other one, while
     /// the viewer is there and writes come late.
     fn draw_swing(&mut self, rng: &mut SmallRng, ends: Millis) {
         let mut at = rng.random_range(0..ends);
@@ -331,12 +334,12 @@ impl Timeline {
         let changes =
             [Change::Ramp(5_000), Change::Withdraw(version), Change::Promote(version), Change::Withdraw(other)];
         for change in changes {
+            at += rng.random_range(500..25_000);
             self.events.push(Event { at, what: What::Change(change) });
             for _ in 0..rng.random_range(1..=4) {
                 let delay = rng.random_range(0..15_000);
                 self.events.push(visit(rng, at + delay));
             }
-            at += rng.random_range(500..25_000);
         }
     }
 
@@ -488,7 +491,7 @@ impl fmt::Display for Request {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ramp(weight) => write!(f, "version 2 gets {}.{:02} %", weight / 100, weight % 100),
+            Self::Ramp(weight) => write!(f, "the canary gets {}.{:02} %", weight / 100, weight % 100),
             Self::Promote(version) => write!(f, "all new sessions go to version {}", version + 1),
             Self::Drain(version, None) => write!(f, "version {} drains", version + 1),
             Self::Drain(version, Some(seconds)) => write!(f, "version {} drains for {seconds} s", version + 1),

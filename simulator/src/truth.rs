@@ -25,7 +25,7 @@ pub enum Invariant {
     SameCookie,
     /// A stored plan reads back.
     SamePlan,
-    /// A request causes few calls to the tables, and one by a young receipt none.
+    /// A request causes few calls to the tables, and one by a young receipt none for its session.
     FewCalls,
     /// Under a pass, the viewer's own session is untouched, and a session under a pass is neither drawn nor moved.
     Apart,

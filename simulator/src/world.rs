@@ -11,7 +11,7 @@ use std::fmt;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use stickshift_contract::{
-    Claim, Kind, PLAN_TTL, Plan, Receipt, Route, SESSION, SessionCookie, SessionItem, Timing, Token,
+    Claim, Kind, PLAN_FORMAT, PLAN_TTL, Plan, Receipt, Route, SESSION, SessionCookie, SessionItem, Timing, Token,
 };
 use stickshift_edge::{Decision, Incoming, LookUp, Router, RouterConfig, StoredSession};
 use stickshift_session::{Pending, Rules, Session, Write, Written};
@@ -37,12 +37,13 @@ const STREAM_ROUND: Millis = 10_000;
 pub(crate) const SESSION_LASTS: Millis = SESSION.default * 1_000;
 /// One timeline of so many has its cookies signed for real.
 const SIGNED_ONE_IN: u64 = 100;
-/// In these, the key is rotated so many seconds after the begin, or earlier.
+/// In the timelines with signed cookies, the key is rotated less than so many seconds after the begin.
 const ROTATED_BEFORE: u64 = 3_000;
-/// No request asks the tables more often, at the edge and at the app.
+/// No request asks replicas more often.
 const MOST_LOOK_UPS: u32 = 2;
+/// No request writes more often.
 const MOST_WRITES: u32 = 4;
-/// The keys of those cookies.
+/// The keys of signed cookies, the new one first.
 const KEYS: &str = "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba9876543210";
 
 /// Which cookies viewers have.
@@ -77,6 +78,8 @@ enum Job {
 /// An instance of the edge function.
 struct Edge {
     router: Router,
+    /// The latest revision that it has read; that of the bundle's plan if it has read none.
+    revision: u64,
     /// When it last read the plan.
     read_at: Option<Millis>,
     /// From when on it is counted as reading the plan in time.
@@ -100,6 +103,8 @@ struct Flight {
     is_under_pass: bool,
     incoming: Incoming,
     edge_now: u64,
+    /// The latest revision that the edge had read when the request came.
+    edge_revision: u64,
     look_up: Option<LookUp>,
     /// How often it has asked a replica.
     look_ups: u32,
@@ -144,6 +149,8 @@ struct World<'a, D: ?Sized> {
     tables: Tables,
     /// Every plan that was ever in force, restored tables included.
     plans: Vec<Plan>,
+    /// The plan before the operator's last change.
+    plan_before: Option<Plan>,
     /// Whether a backup was restored, and the plan not changed since.
     is_restored: bool,
     /// Whether a backup was ever restored.
@@ -176,7 +183,7 @@ pub fn run(
 ) -> Option<Violation> {
     let first_plan = design.plan(first_plan(timeline.weights));
     let timing = timing(timeline);
-    let edge = || Edge { router: router(design, timing, &first_plan), read_at: None, well_since: 0 };
+    let edge = || Edge { router: router(design, timing, &first_plan), revision: 1, read_at: None, well_since: 0 };
     let mut world = World {
         timeline,
         design,
@@ -189,6 +196,7 @@ pub fn run(
         edges: std::array::from_fn(|_| edge()),
         tables: Tables::default(),
         plans: vec![first_plan.clone()],
+        plan_before: None,
         is_restored: false,
         was_restored: false,
         wrong_origins: Vec::new(),
@@ -284,7 +292,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             What::WrongOrigin { version, lasts } => self.wrong_origins.push((version, now, now + lasts)),
             What::ColdStart { edge } => {
                 let router = router(self.design, timing(self.timeline), &self.plans[0]);
-                self.edges[edge] = Edge { router, read_at: None, well_since: now };
+                self.edges[edge] = Edge { router, revision: 1, read_at: None, well_since: now };
             }
             What::Restore { age } => {
                 (self.is_restored, self.was_restored) = (true, true);
@@ -307,13 +315,22 @@ impl<D: Design + ?Sized> World<'_, D> {
     /// The operator changes the plan, unless the rules refuse that.
     fn change_plan(&mut self, change: Change) {
         let now = clock(self.now, 0);
-        let Some(plan) = self.tables.plan() else { return };
-        let before = self.plans.iter().rev().find(|before| before.revision() < plan.revision());
-        for verb in verbs(change, plan, before, now) {
-            let Some(plan) = self.tables.plan().filter(|_| !self.tables.is_away(Part::Home, self.now)) else { return };
+        let Some(plan) = self.tables.plan().filter(|_| !self.tables.is_away(Part::Home, self.now)).cloned() else {
+            return;
+        };
+        let before = self.plan_before.replace(plan.clone());
+        for verb in verbs(change, &plan, before.as_ref(), now) {
+            let Some(plan) = self.tables.plan() else { return };
             let last_revision = self.plans.iter().map(Plan::revision).max().unwrap_or(0);
-            let Ok(next) = verb.apply(plan, last_revision, now) else { return };
-            let next = self.design.plan(next);
+            let next = match verb.apply(plan, last_revision, now) {
+                Ok(next) => self.design.plan(next),
+                Err(refusal) => {
+                    self.tally.refused_changes += 1;
+                    self.say(|| format!("  refused: {refusal}"));
+                    return;
+                }
+            };
+            self.tally.changes += 1;
             self.say(|| format!("  plan {} is in force: {}", next.revision(), in_words(&next)));
             if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) {
                 self.compare_with_stored(&next);
@@ -330,7 +347,7 @@ impl<D: Design + ?Sized> World<'_, D> {
         let mut stored = serde_json::to_value(plan).expect("a plan is a value");
         let read = |stored: &serde_json::Value| serde_json::from_value::<Plan>(stored.clone()).ok();
         let same = read(&stored);
-        stored["format"] = 2.into();
+        stored["format"] = (PLAN_FORMAT + 1).into();
         let unknown = read(&stored);
         if same.as_ref() != Some(plan) || unknown.is_some() {
             self.violate(Invariant::SamePlan, || format!("{plan:?} is read as {same:?} and {unknown:?}"));

@@ -14,18 +14,19 @@ use stickshift_contract::{Histogram, Pulse, Route};
 /// The counters. They are atomic numbers without a lock, because every request touches them.
 #[derive(Debug)]
 pub(super) struct Answered {
-    /// By the place of the reason in [`Route::EVERY`], the last one without an edge, and by status.
+    /// One row for each reason, in the order of [`Route::EVERY`], then one for requests without an edge. A row has one
+    /// counter for each status.
     requests: Vec<AtomicU64>,
     latencies: [AtomicU64; Histogram::BUCKETS],
     /// The time of all requests together.
-    nanoseconds: AtomicU64,
+    microseconds: AtomicU64,
 }
 
 /// Every status that an answer can have.
 const STATUSES: RangeInclusive<u16> = 100..=999;
 
-/// How many statuses there are.
-const STATUS_COUNT: usize = 900;
+/// The length of a row.
+const STATUS_COUNT: usize = (*STATUSES.end() - *STATUSES.start() + 1) as usize;
 
 /// Stands for the edge's reason where there was no edge.
 const DIRECT: &str = "direct";
@@ -36,7 +37,7 @@ impl Default for Answered {
         Self {
             requests: std::iter::repeat_with(zero).take((Route::EVERY.len() + 1) * STATUS_COUNT).collect(),
             latencies: std::array::from_fn(|_| zero()),
-            nanoseconds: zero(),
+            microseconds: zero(),
         }
     }
 }
@@ -49,8 +50,8 @@ impl Answered {
         let status = status.clamp(*STATUSES.start(), *STATUSES.end()) - STATUSES.start();
         self.requests[place * STATUS_COUNT + usize::from(status)].fetch_add(1, Ordering::Relaxed);
         self.latencies[usize::from(Histogram::bucket(duration))].fetch_add(1, Ordering::Relaxed);
-        let nanoseconds = duration.as_nanos().try_into().unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        let microseconds = duration.as_micros().try_into().unwrap_or(u64::MAX);
+        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
     }
 
     /// Every reason and status that has been counted, with its number.
@@ -80,7 +81,7 @@ impl Answered {
 
 impl Collector for Answered {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let help = "Requests by the edge's reason and by status";
+        let help = "Requests by the edge's reason and by status.";
         let mut requests = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
         for (route, status, count) in self.counts() {
             let labels = [("route", route.to_owned()), ("status", status.to_string())];
@@ -89,8 +90,8 @@ impl Collector for Answered {
         let edge = |bucket| Histogram::upper_edge(bucket).map_or(f64::INFINITY, |edge| edge.as_secs_f64());
         let buckets: Vec<_> = self.latencies().map(|(bucket, count)| (edge(bucket), count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let seconds = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
-        let help = "Time from request to response";
+        let seconds = Duration::from_micros(self.microseconds.load(Ordering::Relaxed)).as_secs_f64();
+        let help = "Time from request to response.";
         let mut latencies = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;
         latencies.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
     }

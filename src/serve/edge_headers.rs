@@ -25,19 +25,22 @@ const ROUTE: HeaderName = HeaderName::from_static(ROUTE_HEADER);
 
 impl<'a> EdgeHeaders<'a> {
     pub(super) fn read(request: &'a HttpRequest) -> Self {
-        const NAMES: [HeaderName; 4] = [
-            HeaderName::from_static(VERSION_HEADER),
+        const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
+        const NAMES: [HeaderName; 3] = [
             HeaderName::from_static(REVISION_HEADER),
             HeaderName::from_static(FROM_HEADER),
             HeaderName::from_static(EDGE_HEADER),
         ];
         let headers = request.headers();
-        // An edge always says its reason.
-        let Some(word) = text(headers, &ROUTE) else { return Self::default() };
-        let [version, revision, from, formats] = NAMES.each_ref().map(|name| text(headers, name));
+        let [route, version] = [ROUTE, VERSION].each_ref().map(|name| text(headers, name));
+        // An edge says both.
+        if route.is_none() && version.is_none() {
+            return Self::default();
+        }
+        let [revision, from, formats] = NAMES.each_ref().map(|name| text(headers, name));
         let code = |text: &str| VersionCode::parse(text).ok();
         Self {
-            route: Route::parse(word),
+            route: route.and_then(Route::parse),
             version: version.and_then(code),
             revision: revision.and_then(|text| text.parse().ok()).filter(|revision| *revision <= Plan::MAX_REVISION),
             from: from.and_then(code),

@@ -63,14 +63,6 @@ pub(super) enum Taken {
     NoSession,
 }
 
-/// The receipt that must go out as a cookie.
-fn issued_receipt(session: Session) -> Option<Receipt> {
-    match session {
-        Session::Here { receipt, is_new: true } => Some(receipt),
-        _ => None,
-    }
-}
-
 impl Default for SessionLogs {
     fn default() -> Self {
         Self {
@@ -368,6 +360,14 @@ impl SessionLayer {
                 Err(cause) => logs.failures.note(&cause),
             }
         });
+    }
+}
+
+/// The receipt that must go out as a cookie.
+fn issued_receipt(session: Session) -> Option<Receipt> {
+    match session {
+        Session::Here { receipt, is_new: true } => Some(receipt),
+        _ => None,
     }
 }
 

@@ -10,8 +10,8 @@ mod language;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Responder, ResponseError, guard,
-    web,
+    FromRequest, Handler, HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Responder, ResponseError, Route,
+    guard, web,
 };
 use stickshift_contract::{SessionCookie, VersionCode};
 
@@ -51,8 +51,8 @@ impl ThemedApp {
     /// The pages, the forms, the assets, and the answer for every other path.
     pub(super) fn routes(&self, config: &mut web::ServiceConfig) {
         config
-            // Most requests are for it: for them, no other path is compared. And no other thread counts its uses of
-            // this copy.
+            // `/` comes first, because most requests are for it. Each thread has its own copy of `Home`: threads that
+            // shared one would wait for each other to count its uses.
             .service(page("/", home::home, "GET, HEAD").app_data(web::Data::new(self.home.clone())))
             .service(health::alive_resource())
             .app_data(self.booking.clone())
@@ -64,9 +64,7 @@ impl ThemedApp {
                 page("/booking/{step}", booking::show, "GET, HEAD, POST").route(web::post().to(booking::take_step)),
             )
             .service(page("/_v/{version}/{file}", assets::asset, "GET, HEAD"))
-            .default_service(web::to(|request: HttpRequest, layer: web::Data<SessionLayer>| async move {
-                layer.in_session(&request, async |_, _| not_found().await).await
-            }));
+            .default_service(always(not_found));
     }
 }
 
@@ -77,11 +75,18 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler)).default_service(web::to(
-        move |request: HttpRequest, layer: web::Data<SessionLayer>| async move {
-            layer.in_session(&request, async |_, _| method_not_allowed(allowed).await).await
-        },
-    ))
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(always(move || method_not_allowed(allowed)))
+}
+
+/// The same answer to every request, in its session.
+fn always<A: Future<Output = HttpResponse> + 'static>(answer: impl Fn() -> A + Clone + 'static) -> Route {
+    web::to(move |request: HttpRequest, layer: web::Data<SessionLayer>| {
+        let answer = answer();
+        async move { layer.in_session(&request, async |_, _| answer.await).await }
+    })
 }
 
 /// CloudFront must neither cache a page nor answer two waiting viewers with one response.

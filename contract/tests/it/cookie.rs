@@ -167,10 +167,11 @@ proptest! {
     /// under the plain name.
     #[test]
     fn the_order_of_cookies_means_nothing(
-        cookies in prop::collection::vec((any::<bool>(), 0u64..100, 0usize..3), 1..6), is_one_header: bool,
+        cookies in prop::collection::vec((any::<bool>(), 0u64..100, 1u64..4, 0usize..3), 1..6), is_one_header: bool,
     ) {
-        let receipts = cookies.iter().map(|(is_prefixed, age, damage)| {
-            let receipt = Receipt { touched: receipt().touched - age, ..receipt() };
+        let receipts = cookies.iter().map(|(is_prefixed, age, revision, damage)| {
+            let placed = Placed { revision: *revision, ..receipt().placed };
+            let receipt = Receipt { touched: receipt().touched - age, placed, ..receipt() };
             let signed = keys().sign(&receipt);
             // Of three cookies, one has a tag that is cut short.
             let value = if *damage == 0 { &signed[..signed.len() - 1] } else { &signed };

@@ -335,7 +335,11 @@ proptest! {
     fn a_weight_change_moves_no_session(
         claim in any_claim(), stored in any_stored(), before in 0u16..=10_000, after in 0u16..=10_000, seed: u64,
     ) {
-        let plan = |weight| plan(&[("1", "live", 10_000 - weight), ("2", "live", weight), ("3", "draining", 0), ("4", "staged", 0)]);
+        let others = [("3", "draining", 0), ("4", "staged", 0)];
+        let plan = |weight| {
+            let [three, four] = others;
+            plan(&[("1", "live", 10_000 - weight), ("2", "live", weight), three, four])
+        };
         let decide = |weight, seed| {
             let mut rng = StdRng::seed_from_u64(seed);
             decide(&incoming(claim), &stored, table(&plan(weight)), &Timing::default(), NOW, &mut rng)
@@ -349,8 +353,9 @@ proptest! {
 
     #[test]
     fn a_decision_keeps_its_promises(
-        claim in any_claim(), stored in any_stored(), kind in prop::sample::select(vec![Kind::Document, Kind::Visit, Kind::Rest]),
-        asset in prop::option::of("[1-4]"), pass in prop::option::of("[1-4]"), is_bot: bool,
+        claim in any_claim(), stored in prop_oneof![Just(StoredSession::Unasked), any_stored()],
+        kind in prop::sample::select(vec![Kind::Document, Kind::Visit, Kind::Rest]),
+        asset in prop::option::weighted(0.2, "[1-4]"), pass in prop::option::weighted(0.2, "[1-4]"), is_bot: bool,
         states in prop::collection::vec(prop::sample::select(vec!["staged", "live", "draining", "withdrawn"]), 3),
         source in 0..3, seed: u64,
     ) {
@@ -362,6 +367,14 @@ proptest! {
             0 => PlanSource::Bundle(&plan),
             fresh => PlanSource::Table { plan: &plan, is_fresh: fresh == 1 },
         };
+        let by_receipt = match claim {
+            Claim::Receipt(receipt) => Some(receipt.version),
+            Claim::Bare(_) | Claim::Nothing => None,
+        };
+        let by_item = match &stored {
+            StoredSession::Found(item) if item.is_live(NOW) => item.version,
+            _ => None,
+        };
         let mut rng = StdRng::seed_from_u64(seed);
         let Decision { version, route, from } = decide(&incoming, &stored, source, &Timing::default(), NOW, &mut rng);
         prop_assert!(plan.is_open(version), "a withdrawn version serves");
@@ -369,17 +382,24 @@ proptest! {
         match route {
             Route::Asset => prop_assert_eq!(Some(version), asset),
             Route::Pass => prop_assert_eq!(Some(version), pass),
-            Route::Receipt | Route::Record | Route::Hint => {
-                prop_assert!(plan.keeps_sessions_of(version, Some(NOW)));
-                prop_assert_ne!(claim, Claim::Nothing);
-            }
+            Route::Receipt | Route::Hint => prop_assert_eq!(Some(version), by_receipt),
+            Route::Record => prop_assert_eq!(Some(version), by_item),
             // New sessions go by weight, and version 1 has all of it.
             Route::Roll => prop_assert_eq!((version, kind), (code("1"), Kind::Document)),
             Route::Moved => {
                 prop_assert_eq!(version, code("1"));
+                prop_assert!(from == by_receipt || from == by_item);
                 prop_assert!(from.is_some_and(|from| !plan.keeps_sessions_of(from, Some(NOW))));
             }
             Route::Bot | Route::Stray | Route::Fallback => prop_assert_eq!(version, plan.stable()),
+        }
+        if matches!(route, Route::Receipt | Route::Record | Route::Hint) {
+            prop_assert!(plan.keeps_sessions_of(version, Some(NOW)));
+        }
+        // The session goes on: a receipt within its lifetime or a live item names a version that keeps its sessions.
+        if !matches!(route, Route::Asset | Route::Pass) && by_receipt.is_some() && by_receipt == by_item {
+            let keeps = by_receipt.is_some_and(|version| plan.keeps_sessions_of(version, Some(NOW)));
+            prop_assert!(!keeps || Some(version) == by_receipt, "the session has left version {:?}", by_receipt);
         }
         let is_bundle = matches!(source, PlanSource::Bundle(_));
         prop_assert!(!is_bundle || !route.is_placement(), "an old bundle places nobody");

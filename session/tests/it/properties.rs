@@ -84,8 +84,10 @@ proptest! {
     #[test]
     fn the_rules_keep_their_promises(
         visit in any_visit(), has_keys: bool, seed: u64, ends in prop::collection::vec(any_written(), 16),
+        session_max_seconds in prop::option::of(600u64..3_000),
     ) {
-        let rules = Rules { version: code(VERSION), timing: Timing::default(), has_keys };
+        let timing = Timing { session_max_seconds: session_max_seconds.unwrap_or(0), ..Timing::default() };
+        let rules = Rules { version: code(VERSION), timing, has_keys };
         let mut rng = StdRng::seed_from_u64(seed);
         let (mut ends, mut writes, mut has_failed) = (ends.into_iter(), 0, false);
         let has_effect = visit.kind != Kind::Rest
@@ -127,6 +129,51 @@ proptest! {
             Session::Misdirected => prop_assert!(visit.chosen.is_some_and(|chosen| chosen != code(VERSION))),
             Session::Unwritten => prop_assert!(has_failed && !has_keys),
             Session::Unknown | Session::Absent => {}
+        }
+    }
+
+    /// With keys, a receipt within its lifetime is a session at its version, whatever the table does.
+    #[test]
+    fn a_receipt_keeps_its_session_while_writes_fail(
+        visit in any_visit(), age in 0u64..720,
+        route in prop::option::of(prop::sample::select(vec![Route::Receipt, Route::Record, Route::Hint])),
+    ) {
+        let receipt = receipt(VERSION, age);
+        let visit = Visit { claim: Claim::Receipt(receipt), route, chosen: None, revision: None, from: None, ..visit };
+        let session = play(&visit, true, || Written::Failed);
+        let is_of_session = matches!(session, Session::Here { receipt: here, .. } if here.token == receipt.token);
+        prop_assert!(is_of_session, "{session:?}");
+    }
+
+    /// A document without a cookie begins a session where the design says.
+    #[test]
+    fn a_document_without_a_session_begins_one(
+        has_keys: bool, revision in 40u64..45,
+        route in prop::option::of(prop::sample::select(vec![Route::Roll, Route::Fallback, Route::Pass])),
+    ) {
+        let visit = Visit {
+            claim: Claim::Nothing,
+            kind: Kind::Document,
+            route,
+            chosen: None,
+            revision: Some(revision),
+            from: None,
+            is_step: false,
+        };
+        let session = play(&visit, has_keys, || Written::Failed);
+        prop_assert!(matches!(session, Session::New(_)), "{session:?}");
+    }
+}
+
+/// The session of a visit whose writes all end in one way.
+fn play(visit: &Visit, has_keys: bool, end: impl Fn() -> Written) -> Session {
+    let rules = Rules { version: code(VERSION), timing: Timing::default(), has_keys };
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut step = rules.enter(visit, NOW, &mut rng);
+    loop {
+        match step {
+            Step::Done(session) => return session,
+            Step::Write(pending) => step = rules.resume(*pending, end(), &mut rng),
         }
     }
 }

@@ -234,8 +234,8 @@ impl<D: Design + ?Sized> World<'_, D> {
         if let Session::Here { receipt, .. } = session {
             self.streams[number].receipt = receipt;
         }
-        // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows, and not
-        // where the session has moved meanwhile and only its receipt says so: then the item is on another version.
+        // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows. A
+        // renewal that ends in `Elsewhere` does not count: the item is on another version.
         let (now, counts) = (self.now, is_written && is_here && !self.streams[number].has_failed);
         let truth = self.truth_mut(receipt.token).filter(|truth| truth.version == code(version));
         if let (true, Some(truth)) = (counts, truth) {

@@ -71,21 +71,27 @@ impl<D: Design + ?Sized> World<'_, D> {
         }
     }
 
-    /// A request asks seldom, and one with a young receipt not for its session, as long as no plan has let the
-    /// session's version go.
+    /// A request asks seldom, and one with a young receipt not for its session, unless a plan that the edge can have
+    /// lets the session's version go. Edges never ask for a session under a pass.
     fn check_look_ups(&mut self, number: usize) {
-        let Flight { claim, edge_now, look_ups, has_asked_for_session, is_under_pass, .. } = self.flights[number];
+        let Flight { jars: [own, _], edge_now, edge_revision, look_ups, has_asked_for_session, .. } =
+            self.flights[number];
         let timing = timing(self.timeline);
+        let allowance = timing.clock_allowance_seconds;
         let is_young = |receipt: &Receipt| {
-            edge_now < receipt.touched + timing.trust_window_seconds
-                && receipt.touched <= edge_now + timing.clock_allowance_seconds
+            edge_now < receipt.touched + timing.trust_window_seconds && receipt.touched <= edge_now + allowance
         };
-        let stays = |version| self.plans.iter().all(|plan| plan.keeps_sessions_of(version, Some(u64::MAX)));
-        let needs_none = matches!(claim, Claim::Receipt(receipt) if is_young(&receipt) && stays(receipt.version));
-        // The claim is then that of the session under the pass, which no edge asks for.
-        let has_asked = has_asked_for_session && !is_under_pass;
-        if look_ups > MOST_LOOK_UPS || (needs_none && has_asked) {
-            self.violate(Invariant::FewCalls, || format!("the edge asks {look_ups} times for {claim:?}"));
+        let stays = |Receipt { version, touched, .. }| {
+            let mut plans = self.plans.iter().filter(|plan| plan.revision() >= edge_revision);
+            plans.all(|plan| {
+                plan.keeps_sessions_of(version, Some(u64::MAX))
+                    && !plan.may_be_from_before_withdrawal(version, touched, allowance)
+            })
+        };
+        let needs_none = own.is_some_and(|receipt| is_young(&receipt) && stays(receipt));
+        let is_by_receipt = self.cookies == Cookies::Receipts;
+        if look_ups > MOST_LOOK_UPS || (is_by_receipt && needs_none && has_asked_for_session) {
+            self.violate(Invariant::FewCalls, || format!("the edge asks {look_ups} times for {own:?}"));
         }
     }
 
@@ -93,11 +99,11 @@ impl<D: Design + ?Sized> World<'_, D> {
     pub(super) fn check_writes(&mut self, number: usize) {
         let Flight { claim, decision, app: (version, instance), writes, .. } = self.flights[number];
         let timing = timing(self.timeline);
-        let is_of_session =
-            decision.is_some_and(|decision| is_of_session(decision.route) && decision.route != Route::Moved);
+        let needs_no_move = |route| matches!(route, Route::Receipt | Route::Record | Route::Hint | Route::Fallback);
+        let stays = decision.is_some_and(|decision| needs_no_move(decision.route));
         // It is younger still when the request arrives.
         let now = clock(self.now, self.timeline.app_clocks[version][instance]);
-        let needs_none = is_of_session
+        let needs_none = stays
             && matches!(claim, Claim::Receipt(receipt) if receipt.version == code(version)
                 && now < receipt.touched + timing.touch_interval_seconds);
         if writes > MOST_WRITES || (needs_none && writes > 0) {

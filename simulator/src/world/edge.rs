@@ -3,8 +3,7 @@
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use stickshift_contract::{
-    BareTokens, CLOCK_ALLOWANCE, Claim, DEADLINE, HEDGE_DELAY, Keys, Pass, Plan, Receipt, Route, SessionCookie,
-    VersionCode,
+    BareTokens, Claim, DEADLINE, HEDGE_DELAY, Keys, Pass, Plan, Receipt, Route, SessionCookie, VersionCode,
 };
 use stickshift_edge::{Answer, Considered, Incoming, Knowledge, Request as EdgeRequest, StoredSession};
 use stickshift_session::{Session, Written};
@@ -37,7 +36,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             self.pass.filter(|&(_, over)| self.now < over && !request.is_crawler).map(|(version, _)| code(version));
         let incoming = Incoming { asset, pass, claim: at_edge, kind: request.kind, is_bot: request.is_crawler };
         if self.timeline.seed.is_multiple_of(SIGNED_ONE_IN) && self.cookies == Cookies::Receipts {
-            self.compare_with_signed(claim, pass, edge_now, request.dice);
+            self.compare_with_signed(claim, pass, edge_now);
         }
         self.tally.requests += 1;
         if let Some(age) = request.plan_age {
@@ -55,6 +54,7 @@ impl<D: Design + ?Sized> World<'_, D> {
             is_under_pass: false,
             incoming: self.design.incoming(incoming),
             edge_now,
+            edge_revision: self.edges[edge].revision,
             look_up: None,
             look_ups: 0,
             has_asked_for_session: false,
@@ -76,15 +76,16 @@ impl<D: Design + ?Sized> World<'_, D> {
 
     /// Another viewer's request makes an edge read the plan.
     pub(super) fn read_in_background(&mut self, edge: usize, at: Millis) {
-        let Edge { router, read_at, well_since } = &mut self.edges[edge];
+        let Edge { router, revision, read_at, well_since } = &mut self.edges[edge];
         if read_at.is_some_and(|read_at| at <= read_at) || self.tables.is_away(Part::Replica(edge), at) {
             return;
         }
         let Some(plan) = self.tables.plan_at(edge, at) else { return };
         if !is_readable(&self.unreadable, plan, edge) {
-            *well_since = self.now + PAUSE_AFTER_FAILURE;
+            *well_since = (*well_since).max(at + PAUSE_AFTER_FAILURE);
             return;
         }
+        *revision = (*revision).max(plan.revision());
         router.adopt(plan.clone(), clock(at, self.timeline.edge_clocks[edge]));
         *read_at = Some(at);
     }
@@ -148,7 +149,8 @@ impl<D: Design + ?Sized> World<'_, D> {
         if !look_up.tokens.is_empty() && answer.session != StoredSession::Unanswered {
             flight.has_answer = true;
         }
-        let Edge { router, read_at, well_since } = &mut self.edges[edge];
+        let Edge { router, revision, read_at, well_since } = &mut self.edges[edge];
+        *revision = answer.plan.as_ref().map_or(0, Plan::revision).max(*revision);
         if look_up.is_plan_wanted {
             match &answer.plan {
                 Some(plan) if !self.design.ignores_lower_revisions() => {
@@ -210,28 +212,38 @@ impl<D: Design + ?Sized> World<'_, D> {
     }
 
     /// A signed cookie must read back as the claim that the simulator passes.
-    pub(super) fn compare_with_signed(&mut self, claim: Claim, pass: Option<VersionCode>, edge_now: u64, dice: u64) {
+    pub(super) fn compare_with_signed(&mut self, claim: Claim, pass: Option<VersionCode>, edge_now: u64) {
         let both = Keys::parse(KEYS).expect("two keys");
         let (new_key, old_key) = KEYS.split_once(',').expect("two keys");
         let [new, old] = [new_key, old_key].map(|key| Keys::parse(key).expect("a key"));
+        let timing = timing(self.timeline);
         // The key is rotated once. For a minute, some instances sign with the new key and others with the old one.
-        let rotated = BEGIN + self.timeline.seed % ROTATED_BEFORE;
-        let is_new = |receipt: &Receipt| {
-            receipt.touched >= rotated + 60 || (receipt.touched >= rotated && dice.is_multiple_of(2))
+        let rotated = BEGIN + self.timeline.seed / SIGNED_ONE_IN % ROTATED_BEFORE;
+        let is_new = |Receipt { token, touched, .. }: &Receipt| {
+            let first_digit = token.short().as_bytes()[0];
+            *touched >= rotated + 60 || (*touched >= rotated && first_digit.is_multiple_of(2))
         };
-        // The old key is given up when no receipt by it can be within its lifetime.
-        let is_given_up =
-            edge_now >= rotated + 60 + timing(self.timeline).lifetime_seconds() + 2 * CLOCK_ALLOWANCE.default;
+        // The old key is given up a lifetime after it has signed the last receipt.
+        let is_given_up = edge_now >= rotated + 60 + timing.lifetime_seconds();
         let keys = if is_given_up { new.clone() } else { both };
-        let is_void = matches!(claim, Claim::Receipt(receipt) if is_given_up && !is_new(&receipt));
-        let claim = if is_void { Claim::Nothing } else { claim };
+        let is_void = |receipt: &Receipt| is_given_up && !is_new(receipt);
+        let claim = match claim {
+            Claim::Receipt(receipt) if is_void(&receipt) => {
+                if timing.is_within_lifetime(&receipt, edge_now) {
+                    self.violate(Invariant::SameCookie, || format!("{receipt:?} is void within its lifetime"));
+                }
+                Claim::Nothing
+            }
+            claim => claim,
+        };
         let mut request = EdgeRequest { method: "GET".to_owned(), uri: "/".to_owned(), ..EdgeRequest::default() };
         if let Claim::Receipt(receipt) = claim {
             let signs = if is_new(&receipt) { &new } else { &old };
             request.headers.set("Cookie", format!("a=b; sessiontoken={}", signs.sign(&receipt)));
         }
         if let Some(version) = pass {
-            let pass = keys.passes().sign(&Pass { version, expires: edge_now + 60 });
+            let signs = if edge_now < rotated { &old } else { &new };
+            let pass = signs.passes().sign(&Pass { version, expires: edge_now + 60 });
             request.headers.append("Cookie", format!("stickshift-pass={pass}"));
         }
         let cookie = SessionCookie::new(Some(keys));

@@ -105,10 +105,14 @@ fn play(seed: u64, design: &dyn Design, cookies: Cookies) -> (Option<Violation>,
 
 #[test]
 fn the_invariants_hold() {
+    let mut total = Tally::default();
     for seed in 0..3_000 {
-        let (violation, _) = play(seed, &AsDesigned, Cookies::Receipts);
+        let (violation, tally) = play(seed, &AsDesigned, Cookies::Receipts);
         assert_eq!(violation, None, "seed {seed}");
+        total += tally;
     }
+    let Tally { changes, refused_changes, .. } = total;
+    assert!(changes > 2 * refused_changes, "{refused_changes} changes were refused, and {changes} were not");
 }
 
 #[test]

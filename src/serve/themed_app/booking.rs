@@ -50,7 +50,7 @@ pub(super) async fn show(
         .await
 }
 
-/// What they show in a session.
+/// The page of an address of the booking, in a session.
 async fn show_in(
     session: Session,
     kind: Kind,
