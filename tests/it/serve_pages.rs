@@ -106,6 +106,9 @@ async fn monitors_are_answered_on_a_listener_of_their_own() {
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
     for line in [
         r#"stickshift_requests_total{version="1",route="roll",status="200"} 1"#,
+        r#"stickshift_requests_total{version="1",route="direct",status="200"} 1"#,
+        r#"stickshift_request_seconds_count{version="1"} 2"#,
+        r#"stickshift_request_seconds_bucket{version="1",le="+Inf"} 2"#,
         r#"stickshift_sessions_begun_total{version="1"} 1"#,
         r#"stickshift_session_writes_total{version="1"} 1"#,
         r#"stickshift_session_writes_saved_total{version="1"} 1"#,

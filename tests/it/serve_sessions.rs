@@ -216,9 +216,12 @@ async fn a_request_for_another_version_changes_nothing() {
         let page = Viewer::new(&app.url).get_with("/", &headers).await;
         assert_eq!((page.status, page.set_cookie()), (200, None), "{route}");
     }
+    // The reason may have got lost on the way.
+    let page = Viewer::new(&app.url).get_with("/", &[("x-stickshift-version", "2")]).await;
+    assert_eq!((page.status, page.set_cookie()), (200, None));
     assert_eq!(stored_session(&app.client, theirs.token).await, Some(session_item(&theirs)));
     assert_eq!(count_sessions(&app.client).await, 1);
-    assert_eq!(app.metric("misdirected_total").await, 3);
+    assert_eq!(app.metric("misdirected_total").await, 4);
 }
 
 #[actix_web::test]
