@@ -21,7 +21,6 @@ mod tls;
 
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -54,7 +53,7 @@ pub struct OriginListeners {
 pub struct RunningOrigin {
     public: ServerHandle,
     admin: ServerHandle,
-    entrance: Arc<Entrance>,
+    entrance: Entrance,
     heartbeat: Heartbeat,
 }
 
@@ -111,7 +110,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         metrics: metrics.clone(),
     });
     let standing = heartbeat.standing();
-    let entrance = Arc::new(Entrance::new(metrics.clone(), shared.origin_secret, open_path));
+    let entrance = Entrance::new(metrics.clone(), shared.origin_secret, open_path);
     let served = match app {
         settings::App::Themed { theme, flow } => Served::Themed(ThemedApp::new(version, theme, flow, &shared.cookie)),
         settings::App::Upstream(upstream) => Served::Upstream(upstream),
@@ -121,7 +120,6 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
         let store = SessionStore::new(dynamodb.client(), table.clone());
         let sessions = SessionLayer::new(version, &shared.cookie, store, metrics.clone(), session_logs.clone());
         let sessions = web::Data::new(sessions);
-        // Threads would wait for each other to count the copies of one `Arc`.
         let entrance = Rc::new(entrance_of_server.clone());
         let server = App::new()
             .app_data(sessions.clone())

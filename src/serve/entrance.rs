@@ -19,19 +19,20 @@ use super::answers::plain;
 use super::edge_headers::{request_id, route};
 use super::metrics::Metrics;
 
-/// What all requests to one origin share.
-#[derive(Debug)]
+/// What all requests to one origin share. Each thread has a copy: threads that shared one would wait for each other to
+/// count its uses.
+#[derive(Debug, Clone)]
 pub(super) struct Entrance {
     metrics: web::Data<Metrics>,
     origin_secret: Option<SecretString>,
     /// A path that needs no secret.
     open_path: Option<&'static str>,
-    is_closing: AtomicBool,
+    is_closing: Arc<AtomicBool>,
 }
 
 /// The middleware, for `wrap_fn`: it boxes no future.
 pub(super) fn enter<S>(
-    entrance: Rc<Arc<Entrance>>,
+    entrance: Rc<Entrance>,
     request: ServiceRequest,
     next: &S,
 ) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
@@ -68,7 +69,7 @@ impl Entrance {
         origin_secret: Option<SecretString>,
         open_path: Option<&'static str>,
     ) -> Self {
-        Self { metrics, origin_secret, open_path, is_closing: AtomicBool::new(false) }
+        Self { metrics, origin_secret, open_path, is_closing: Arc::default() }
     }
 
     /// From now on, every response asks its client to close the connection.
