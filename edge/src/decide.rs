@@ -227,12 +227,13 @@ fn session_in_progress(
         Claim::Bare(_) => None,
         Claim::Nothing => return None,
     };
-    // An item that is ordered before the receipt comes from a replica that lags: the receipt proves a later
-    // write.
+    // An item that is ordered before the receipt comes from a replica that lags: the receipt proves a later write. But
+    // a receipt past its lifetime proves no more than a bare token: since then, somebody has renewed the item.
+    let proof = receipt.filter(|receipt| timing.is_within_lifetime(receipt, now));
     if let StoredSession::Found(item) = stored
         && item.is_live(now)
         && !timing.is_past_end(item.started, now)
-        && receipt.is_none_or(|receipt| item.order() >= receipt.order())
+        && proof.is_none_or(|receipt| item.order() >= receipt.order())
         && let Some(version) = item.version
     {
         return Some(InProgress { token: item.token, version, route: Route::Record });

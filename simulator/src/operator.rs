@@ -35,7 +35,7 @@ pub(crate) fn first_plan(weights: [u16; 2]) -> Plan {
     Plan::new(1, code(0), versions.into()).expect("the weights add up")
 }
 
-/// The verbs that make a change, one after the other. `before`: the plan before the last change, if there is one.
+/// The verbs that make a change, one after the other. `before`: the plan of the revision before, if there is one.
 ///
 /// The stable version cannot leave. So another version becomes stable first, as an operator would do it.
 pub(crate) fn verbs(change: Change, plan: &Plan, before: Option<&Plan>, now: u64) -> Vec<Verb> {

@@ -174,7 +174,7 @@ pub enum Change {
     Drain(usize, Option<u64>),
     /// The sessions of a version move at once.
     Withdraw(usize),
-    /// Puts the plan before the last change in force again.
+    /// Puts the plan of the revision before in force again.
     Undo,
     /// The same plan gets another revision.
     Reissue,
@@ -322,7 +322,7 @@ impl Timeline {
         }
     }
 
-    /// Draws a minute or more in which the operator withdraws a version, takes it back, and withdraws the other one, while
+    /// Draws up to 100 s in which the operator withdraws a version, takes it back, and withdraws the other one, while
     /// the viewer is there and writes come late.
     fn draw_swing(&mut self, rng: &mut SmallRng, ends: Millis) {
         let mut at = rng.random_range(0..ends);
@@ -496,7 +496,7 @@ impl fmt::Display for Change {
             Self::Drain(version, None) => write!(f, "version {} drains", version + 1),
             Self::Drain(version, Some(seconds)) => write!(f, "version {} drains for {seconds} s", version + 1),
             Self::Withdraw(version) => write!(f, "version {} is withdrawn", version + 1),
-            Self::Undo => f.write_str("back to the plan before the last change"),
+            Self::Undo => f.write_str("back to the revision before"),
             Self::Reissue => f.write_str("the same plan again"),
             Self::Remove(version) => write!(f, "version {} leaves the plan", version + 1),
         }

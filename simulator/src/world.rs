@@ -39,10 +39,12 @@ pub(crate) const SESSION_LASTS: Millis = SESSION.default * 1_000;
 const SIGNED_ONE_IN: u64 = 100;
 /// In the timelines with signed cookies, the key is rotated less than so many seconds after the begin.
 const ROTATED_BEFORE: u64 = 3_000;
-/// No request asks replicas more often.
+/// No request asks replicas more often: for the plan or the session, and for what that answer makes necessary.
 const MOST_LOOK_UPS: u32 = 2;
-/// No request writes more often.
+/// No request writes more often: a renewal and a takeover are refused, the renewal is tried again, and then an extension.
 const MOST_WRITES: u32 = 4;
+/// How long the old key still verifies after the last receipt by it, in seconds; docs/architecture.md tells operators.
+const OLD_KEY_STAYS: u64 = 12 * 60;
 /// The keys of signed cookies, the new one first.
 const KEYS: &str = "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba9876543210";
 
@@ -149,8 +151,6 @@ struct World<'a, D: ?Sized> {
     tables: Tables,
     /// Every plan that was ever in force, restored tables included.
     plans: Vec<Plan>,
-    /// The plan before the operator's last change.
-    plan_before: Option<Plan>,
     /// Whether a backup was restored, and the plan not changed since.
     is_restored: bool,
     /// Whether a backup was ever restored.
@@ -196,7 +196,6 @@ pub fn run(
         edges: std::array::from_fn(|_| edge()),
         tables: Tables::default(),
         plans: vec![first_plan.clone()],
-        plan_before: None,
         is_restored: false,
         was_restored: false,
         wrong_origins: Vec::new(),
@@ -318,8 +317,8 @@ impl<D: Design + ?Sized> World<'_, D> {
         let Some(plan) = self.tables.plan().filter(|_| !self.tables.is_away(Part::Home, self.now)).cloned() else {
             return;
         };
-        let before = self.plan_before.replace(plan.clone());
-        for verb in verbs(change, &plan, before.as_ref(), now) {
+        let before = self.plans.iter().rev().find(|before| before.revision() < plan.revision());
+        for verb in verbs(change, &plan, before, now) {
             let Some(plan) = self.tables.plan() else { return };
             let last_revision = self.plans.iter().map(Plan::revision).max().unwrap_or(0);
             let next = match verb.apply(plan, last_revision, now) {

@@ -230,14 +230,12 @@ impl<D: Design + ?Sized> World<'_, D> {
             }
         };
         self.tally.stream_renewals += u64::from(is_written);
-        let is_here = matches!(session, Session::Here { .. });
         if let Session::Here { receipt, .. } = session {
             self.streams[number].receipt = receipt;
         }
-        // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows. A
-        // renewal that ends in `Elsewhere` does not count: the item is on another version.
-        let (now, counts) = (self.now, is_written && is_here && !self.streams[number].has_failed);
-        let truth = self.truth_mut(receipt.token).filter(|truth| truth.version == code(version));
+        // The viewer's cookie is as old as before. So the viewer is there only as far as every replica knows.
+        let (now, counts) = (self.now, is_written && !self.streams[number].has_failed);
+        let truth = self.truth_mut(receipt.token);
         if let (true, Some(truth)) = (counts, truth) {
             truth.renewed_by_stream = Some(now);
         }

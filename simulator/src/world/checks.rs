@@ -99,12 +99,13 @@ impl<D: Design + ?Sized> World<'_, D> {
     pub(super) fn check_writes(&mut self, number: usize) {
         let Flight { claim, decision, app: (version, instance), writes, .. } = self.flights[number];
         let timing = timing(self.timeline);
-        let needs_no_move = |route| matches!(route, Route::Receipt | Route::Record | Route::Hint | Route::Fallback);
+        let needs_no_move = |route| !matches!(route, Route::Roll | Route::Moved);
         let stays = decision.is_some_and(|decision| needs_no_move(decision.route));
         // It is younger still when the request arrives.
         let now = clock(self.now, self.timeline.app_clocks[version][instance]);
         let needs_none = stays
             && matches!(claim, Claim::Receipt(receipt) if receipt.version == code(version)
+                && !timing.is_past_end(receipt.started, now)
                 && now < receipt.touched + timing.touch_interval_seconds);
         if writes > MOST_WRITES || (needs_none && writes > 0) {
             self.violate(Invariant::FewCalls, || format!("the app writes {writes} times for {claim:?}"));

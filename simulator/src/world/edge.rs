@@ -9,8 +9,8 @@ use stickshift_edge::{Answer, Considered, Incoming, Knowledge, Request as EdgeRe
 use stickshift_session::{Session, Written};
 
 use super::{
-    BEGIN, Cookies, Edge, Flight, Job, KEYS, Line, PAUSE_AFTER_FAILURE, ROTATED_BEFORE, SIGNED_ONE_IN, World, claim_at,
-    clock, read_in_words, router, timing,
+    BEGIN, Cookies, Edge, Flight, Job, KEYS, Line, OLD_KEY_STAYS, PAUSE_AFTER_FAILURE, ROTATED_BEFORE, SIGNED_ONE_IN,
+    World, claim_at, clock, read_in_words, router, timing,
 };
 use crate::design::Design;
 use crate::operator::{code, index};
@@ -217,20 +217,23 @@ impl<D: Design + ?Sized> World<'_, D> {
         let (new_key, old_key) = KEYS.split_once(',').expect("two keys");
         let [new, old] = [new_key, old_key].map(|key| Keys::parse(key).expect("a key"));
         let timing = timing(self.timeline);
-        // The key is rotated once. For a minute, some instances sign with the new key and others with the old one.
+        // The key is rotated once. For a minute, some receipts of a session are signed with the new key and others with
+        // the old one.
         let rotated = BEGIN + self.timeline.seed / SIGNED_ONE_IN % ROTATED_BEFORE;
         let is_new = |Receipt { token, touched, .. }: &Receipt| {
             let first_digit = token.short().as_bytes()[0];
-            *touched >= rotated + 60 || (*touched >= rotated && first_digit.is_multiple_of(2))
+            *touched >= rotated + 60 || (*touched >= rotated && (touched + u64::from(first_digit)).is_multiple_of(2))
         };
-        // The old key is given up a lifetime after it has signed the last receipt.
-        let is_given_up = edge_now >= rotated + 60 + timing.lifetime_seconds();
+        let now = clock(self.now, 0);
+        let is_given_up = now >= rotated + 60 + OLD_KEY_STAYS;
         let keys = if is_given_up { new.clone() } else { both };
         let is_void = |receipt: &Receipt| is_given_up && !is_new(receipt);
         let claim = match claim {
             Claim::Receipt(receipt) if is_void(&receipt) => {
-                if timing.is_within_lifetime(&receipt, edge_now) {
-                    self.violate(Invariant::SameCookie, || format!("{receipt:?} is void within its lifetime"));
+                // A visit within the touch interval brings no new receipt.
+                let is_needed = now < receipt.touched + timing.session_seconds + timing.touch_interval_seconds;
+                if is_needed {
+                    self.violate(Invariant::SameCookie, || format!("{receipt:?} is void, and its session goes on"));
                 }
                 Claim::Nothing
             }
