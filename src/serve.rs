@@ -155,7 +155,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
     Ok(RunningOrigin { public, admin, entrance, heartbeat })
 }
 
-/// What answers, behind the session layer. Each thread gets its own copy.
+/// What answers. Each thread gets its own copy.
 #[derive(Debug, Clone)]
 enum Served {
     Themed(ThemedApp),

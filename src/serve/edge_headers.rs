@@ -22,22 +22,27 @@ pub(super) struct EdgeHeaders<'a> {
 }
 
 const ROUTE: HeaderName = HeaderName::from_static(ROUTE_HEADER);
+const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
+
+/// Whether an edge has sent the request. It says its reason and the version.
+fn has_edge(headers: &HeaderMap) -> bool {
+    headers.contains_key(ROUTE) || headers.contains_key(VERSION)
+}
 
 impl<'a> EdgeHeaders<'a> {
     pub(super) fn read(request: &'a HttpRequest) -> Self {
-        const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
-        const NAMES: [HeaderName; 3] = [
+        const NAMES: [HeaderName; 5] = [
+            ROUTE,
+            VERSION,
             HeaderName::from_static(REVISION_HEADER),
             HeaderName::from_static(FROM_HEADER),
             HeaderName::from_static(EDGE_HEADER),
         ];
         let headers = request.headers();
-        let [route, version] = [ROUTE, VERSION].each_ref().map(|name| text(headers, name));
-        // An edge says both.
-        if route.is_none() && version.is_none() {
+        if !has_edge(headers) {
             return Self::default();
         }
-        let [revision, from, formats] = NAMES.each_ref().map(|name| text(headers, name));
+        let [route, version, revision, from, formats] = NAMES.each_ref().map(|name| text(headers, name));
         let code = |text: &str| VersionCode::parse(text).ok();
         Self {
             route: route.and_then(Route::parse),
@@ -60,8 +65,7 @@ pub(super) fn is_https(request: &HttpRequest) -> bool {
     const CLOUDFRONT: HeaderName = HeaderName::from_static("cloudfront-forwarded-proto");
     const LOAD_BALANCER: HeaderName = HeaderName::from_static("x-forwarded-proto");
     let headers = request.headers();
-    let has_edge = || headers.contains_key(ROUTE_HEADER);
-    let protocol = text(headers, &CLOUDFRONT).or_else(|| text(headers, &LOAD_BALANCER).filter(|_| !has_edge()));
+    let protocol = text(headers, &CLOUDFRONT).or_else(|| text(headers, &LOAD_BALANCER).filter(|_| !has_edge(headers)));
     protocol == Some("https")
 }
 

@@ -19,8 +19,8 @@ use super::answers::plain;
 use super::edge_headers::{request_id, route};
 use super::metrics::Metrics;
 
-/// What all requests to one origin share. Each thread has a copy: threads that shared one would wait for each other to
-/// count its uses.
+/// What all requests to one origin share. Each thread has its own copy, because threads contend for the reference count
+/// of a shared `Arc`.
 #[derive(Debug, Clone)]
 pub(super) struct Entrance {
     metrics: web::Data<Metrics>,

@@ -186,7 +186,9 @@ pub(super) async fn take_step(
     pages: web::Data<Pages>,
     drafts: web::Data<DraftSeal>,
 ) -> Rendered {
-    let Some(step) = Step::parse(request.match_info().query("step")) else { return Ok(not_found().await) };
+    let Some(step) = Step::parse(request.match_info().query("step")) else {
+        return Ok(layer.in_session(&request, async |_, _| not_found().await).await);
+    };
     let posted = match Posted::read(&request, payload).await {
         Ok(posted) => posted,
         Err(refusal) => return refuse(&request, &layer, &pages, refusal).await,
