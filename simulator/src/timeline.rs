@@ -32,6 +32,8 @@ pub struct Timeline {
     pub weights: [u16; 2],
     /// How long a session may go on in all, in seconds; 0 for no end.
     pub session_max_seconds: u64,
+    /// Whether the viewer's browser takes no cookies.
+    pub ignores_cookies: bool,
     /// What happens, in the order of time.
     pub events: Vec<Event>,
 }
@@ -191,7 +193,8 @@ impl Timeline {
         let app_clocks = std::array::from_fn(|_| std::array::from_fn(|_| clock()));
         let weights = [[0, 0], [1_000, 0], [5_000, 0], [10_000, 0], [3_300, 3_300]][rng.random_range(0..5)];
         let events = Vec::with_capacity(48);
-        let mut timeline = Self { seed, edge_clocks, app_clocks, weights, session_max_seconds: 0, events };
+        let mut timeline =
+            Self { seed, edge_clocks, app_clocks, weights, session_max_seconds: 0, ignores_cookies: false, events };
         let ends = timeline.draw_viewer(&mut rng);
         timeline.draw_operator(&mut rng, ends);
         if rng.random_bool(0.5) {
@@ -274,7 +277,8 @@ impl Timeline {
         }
     }
 
-    /// Draws what few timelines have: streams, crawlers, an absolute end of sessions, passes.
+    /// Draws what few timelines have: streams, crawlers, an absolute end of sessions, passes, a
+    /// browser without cookies, swings, a new format of plans.
     fn draw_rest(&mut self, rng: &mut SmallRng, ends: Millis) {
         if rng.random_bool(0.05) {
             self.session_max_seconds = rng.random_range(600..3_000);
@@ -301,6 +305,7 @@ impl Timeline {
                 self.events.push(Event { at, what: What::Pass { version, lasts } });
             }
         }
+        self.ignores_cookies = rng.random_bool(0.01);
         if rng.random_bool(0.05) {
             self.draw_swing(rng, ends);
         }

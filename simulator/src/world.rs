@@ -396,6 +396,10 @@ impl<D: Design + ?Sized> World<'_, D> {
             self.schedule(self.now + STREAM_ROUND, Job::Renewal(self.streams.len() - 1));
         }
         let Session::Here { receipt, is_new: true } = session else { return };
+        if self.timeline.ignores_cookies {
+            self.tally.begun += u64::from(receipt.started == receipt.touched);
+            return;
+        }
         let is_under_pass = self.flights[number].is_under_pass;
         let jar = if is_under_pass { self.jar_under_pass } else { self.jar };
         if let Some(jar) =
