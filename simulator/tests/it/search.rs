@@ -35,12 +35,12 @@ fn removals() -> Vec<Removal> {
     let mut removals: Vec<Removal> = vec![
         ("receipt hint", Box::new(WithoutHint), Cookies::Receipts, Violates(4, TenMinutes)),
         ("expiry check", Box::new(WithoutExpiry), Cookies::Receipts, Violates(3, Ends)),
-        ("order by placement", Box::new(WithoutPlacementOrder), Cookies::Receipts, Harm(8882)),
-        ("look-up before a move", Box::new(WithoutLookUpBeforeMove), Cookies::Receipts, Harm(1336)),
-        ("no move by an older plan", Box::new(WithoutLaterPlans), Cookies::Receipts, Violates(56_720, Kept)),
-        ("`withdrawn_at`", Box::new(WithoutWithdrawnAt), Cookies::Receipts, Harm(4579)),
+        ("order by placement", Box::new(WithoutPlacementOrder), Cookies::Receipts, Harm(3776)),
+        ("look-up before a move", Box::new(WithoutLookUpBeforeMove), Cookies::Receipts, Harm(2380)),
+        ("no move by an older plan", Box::new(WithoutLaterPlans), Cookies::Receipts, Violates(77_107, Kept)),
+        ("`withdrawn_at`", Box::new(WithoutWithdrawnAt), Cookies::Receipts, Harm(2251)),
         ("version header", Box::new(WithoutVersionHeader), Cookies::Receipts, Violates(2697, Sticks)),
-        ("lower revisions ignored", Box::new(WithLowerRevisions), Cookies::Receipts, Harm(2998)),
+        ("lower revisions ignored", Box::new(WithLowerRevisions), Cookies::Receipts, Harm(1929)),
         ("freshness", Box::new(WithoutFreshness), Cookies::Receipts, Violates(76, Withdrawn)),
         ("`stray`", Box::new(WithoutStray), Cookies::Receipts, Violates(21, NoWrite)),
         (
@@ -54,7 +54,7 @@ fn removals() -> Vec<Removal> {
         "passes end with a withdrawal",
         Box::new(WithPassesToWithdrawn),
         Cookies::Receipts,
-        Violates(38, Withdrawn),
+        Violates(76, Withdrawn),
     ));
     removals.push((
         "a pass to another version begins another session",
@@ -70,14 +70,14 @@ fn removals() -> Vec<Removal> {
         ("renew by token: here", Guard::RenewByToken, |f| f.is_live, Violates(1, Sticks)),
         ("renew by token: live", Guard::RenewByToken, |f| f.is_here, Violates(3, Ends)),
         ("reclaim: absent", Guard::Reclaim, |f| f.is_before, Violates(4, TenMinutes)),
-        ("reclaim: ordered before", Guard::Reclaim, |f| f.is_absent, Violates(219, TenMinutes)),
+        ("reclaim: ordered before", Guard::Reclaim, |f| f.is_absent, Violates(1375, TenMinutes)),
         ("move: absent", Guard::Move, |f| f.is_before || is_left(f), Violates(294, TenMinutes)),
-        ("move: ordered before", Guard::Move, |f| f.is_absent || is_left(f), Violates(41_941, TenMinutes)),
-        ("move: from", Guard::Move, |f| f.is_absent || f.is_before || f.is_not_later, Violates(64_694, Sticks)),
-        ("move: later plan", Guard::Move, |f| f.is_absent || f.is_before || f.is_from, Violates(186_650, Kept)),
+        ("move: ordered before", Guard::Move, |f| f.is_absent || is_left(f), Violates(270_582, TenMinutes)),
+        ("move: from", Guard::Move, |f| f.is_absent || f.is_before || f.is_not_later, Violates(69_349, Sticks)),
+        ("move: later plan", Guard::Move, |f| f.is_absent || f.is_before || f.is_from, Violates(31_675, Kept)),
         ("move by token: live", Guard::MoveByToken, is_left, Violates(1272, Ends)),
         ("move by token: from", Guard::MoveByToken, |f| f.is_live && f.is_not_later, Violates(23_199, Sticks)),
-        ("move by token: later plan", Guard::MoveByToken, |f| f.is_live && f.is_from, Violates(2998, Kept)),
+        ("move by token: later plan", Guard::MoveByToken, |f| f.is_live && f.is_from, Violates(7497, Kept)),
         ("extend", Guard::Extend, |_| false, Harm(561)),
     ];
     for (name, guard, admits, shows) in guards {
