@@ -41,7 +41,7 @@ const SIGNED_ONE_IN: u64 = 100;
 const ROTATED_BEFORE: u64 = 3_000;
 /// No request asks replicas more often: for the plan or the session, and for what that answer makes necessary.
 const MOST_LOOK_UPS: u32 = 2;
-/// No request writes more often: a renewal and a takeover are refused, the renewal is tried again, and then an extension.
+/// No request writes more often: a renewal and a takeover are refused, the renewal is tried again, then an extension.
 const MOST_WRITES: u32 = 4;
 /// How long the old key still verifies after the last receipt by it, in seconds; docs/architecture.md tells operators.
 const OLD_KEY_STAYS: u64 = 12 * 60;

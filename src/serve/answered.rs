@@ -50,7 +50,7 @@ impl Answered {
         let status = status.clamp(*STATUSES.start(), *STATUSES.end()) - STATUSES.start();
         self.requests[place * STATUS_COUNT + usize::from(status)].fetch_add(1, Ordering::Relaxed);
         self.latencies[usize::from(Histogram::bucket(duration))].fetch_add(1, Ordering::Relaxed);
-        // Rounded, because a page takes only some of them. Nanoseconds of many open answers would be too many for a u64.
+        // Rounded, because a page takes only some of them. The nanoseconds of many open answers do not fit a u64.
         let microseconds = ((duration.as_nanos() + 500) / 1_000).try_into().unwrap_or(u64::MAX);
         self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
     }

@@ -51,8 +51,8 @@ impl ThemedApp {
     /// The pages, the forms, the assets, and the answer for every other path.
     pub(super) fn routes(&self, config: &mut web::ServiceConfig) {
         config
-            // `/` comes first, because most requests are for it. Each thread has its own copy of `Home`, because threads
-            // contend for the reference count of a shared `Arc`.
+            // `/` comes first, because most requests are for it. Each thread has its own copy of `Home`, because
+            // threads contend for the reference count of a shared `Arc`.
             .service(page("/", home::home, "GET, HEAD").app_data(web::Data::new(self.home.clone())))
             .service(health::alive_resource())
             .app_data(self.booking.clone())
