@@ -242,7 +242,7 @@ fn session_in_progress(
     let is_answered = matches!(stored, StoredSession::Found(_) | StoredSession::Absent);
     let route = if *stored == StoredSession::Unasked && is_trusted(receipt, plan, timing, now) {
         Route::Receipt
-    } else if !is_answered || timing.is_within_lifetime(receipt, now) {
+    } else if !is_answered || proof.is_some() {
         Route::Hint
     } else {
         return None;

@@ -277,8 +277,8 @@ impl Timeline {
         }
     }
 
-    /// Draws what few timelines have: streams, crawlers, an absolute end of sessions, passes, a
-    /// browser without cookies, swings, a new format of plans.
+    /// Draws what few timelines have: streams, crawlers, an absolute end of sessions, passes, a browser without
+    /// cookies, swings, a new format of plans.
     fn draw_rest(&mut self, rng: &mut SmallRng, ends: Millis) {
         if rng.random_bool(0.05) {
             self.session_max_seconds = rng.random_range(600..3_000);
@@ -310,21 +310,25 @@ impl Timeline {
             self.draw_swing(rng, ends);
         }
         if rng.random_bool(0.01) {
-            let at = rng.random_range(0..ends);
-            let over = at + rng.random_range(5_000..900_000);
-            let reader = rng.random_range(0..EDGES);
-            let change = if rng.random_bool(0.5) { Change::Withdraw(1) } else { Change::draw(rng) };
-            for (at, what) in [
-                (at, What::NewFormat { reader }),
-                (at + 1_000, What::Change(change)),
-                (over, What::OldFormat),
-                // The home region may be away.
-                (over + 1, What::Change(Change::Reissue)),
-                (over + 60_000, What::Change(Change::Reissue)),
-            ] {
-                self.events.push(Event { at, what });
-            }
+            self.draw_new_format(rng, ends);
         }
+    }
+
+    /// Draws a time in which only one edge reads the plans that are written.
+    fn draw_new_format(&mut self, rng: &mut SmallRng, ends: Millis) {
+        let begins = rng.random_range(0..ends);
+        let over = begins + rng.random_range(5_000..900_000);
+        let reader = rng.random_range(0..EDGES);
+        let change = if rng.random_bool(0.5) { Change::Withdraw(1) } else { Change::draw(rng) };
+        let events = [
+            (begins, What::NewFormat { reader }),
+            (begins + 1_000, What::Change(change)),
+            (over, What::OldFormat),
+            (over + 1, What::Change(Change::Reissue)),
+            // The home region may have been away.
+            (over + 60_000, What::Change(Change::Reissue)),
+        ];
+        self.events.extend(events.map(|(at, what)| Event { at, what }));
     }
 
     /// Draws up to 100 s in which the operator withdraws a version, takes it back, and withdraws the other one, while

@@ -107,11 +107,10 @@ impl SessionLayer {
         };
         let mut response = answer(session, kind).await.respond_to(request).map_into_boxed_body();
         let has_failed = response.status().is_server_error();
-        let issued = match session {
-            // The viewer's next try is drawn again.
-            Session::New(_) if has_failed => None,
-            Session::New(receipt) => match Box::pin(self.begin(receipt)).await {
-                Ok(session) => issued_receipt(session),
+        let session = match session {
+            // After a failure, the viewer's next try is drawn again.
+            Session::New(receipt) if !has_failed => match Box::pin(self.begin(receipt)).await {
+                Ok(session) => session,
                 Err(cause) => {
                     if let Some(first_request) = first_request {
                         first_request.answered(true);
@@ -119,17 +118,14 @@ impl SessionLayer {
                     return HttpResponse::from_error(cause);
                 }
             },
-            session => issued_receipt(session),
+            session => session,
         };
         if let Some(first_request) = first_request {
             first_request.answered(has_failed);
         }
-        if let Some(receipt) = issued {
-            self.set_cookie(request, response.headers_mut(), &receipt);
-        }
         // Only what may renew a session can fail it.
-        if has_failed && kind != Kind::Rest {
-            self.note_failure(session);
+        if kind != Kind::Rest {
+            self.end(request, session, &mut response);
         }
         response
     }
@@ -189,8 +185,8 @@ impl SessionLayer {
         (session, taken)
     }
 
-    /// What [`Self::in_session`] does to an answer, for a step.
-    pub(super) fn end_step(&self, request: &HttpRequest, session: Session, response: &mut HttpResponse) {
+    /// Ends a request that has got its session: a new receipt goes out, and a 5xx is recorded.
+    pub(super) fn end(&self, request: &HttpRequest, session: Session, response: &mut HttpResponse) {
         if let Some(receipt) = issued_receipt(session) {
             self.set_cookie(request, response.headers_mut(), &receipt);
         }

@@ -254,7 +254,7 @@ pub(super) async fn take_step(
     };
     // It lasts as long as the session's cookie.
     add_cookie(&mut response, &browser.cookie(pages.same_site));
-    layer.end_step(&request, session.unwrap_or(Session::Unwritten), &mut response);
+    layer.end(&request, session.unwrap_or(Session::Unwritten), &mut response);
     Ok(response)
 }
 
@@ -291,7 +291,7 @@ pub(super) async fn forget(
     } else {
         pages.not_forgotten(mark)?
     };
-    layer.end_step(&request, session.unwrap_or(Session::Unwritten), &mut response);
+    layer.end(&request, session.unwrap_or(Session::Unwritten), &mut response);
     Ok(response)
 }
 
@@ -299,7 +299,7 @@ pub(super) async fn forget(
 async fn refuse(request: &HttpRequest, layer: &SessionLayer, pages: &Pages, refusal: Refusal) -> Rendered {
     let (session, _) = layer.take_step(request, None).await;
     let mut response = pages.refuse(refusal)?;
-    layer.end_step(request, session.unwrap_or(Session::Unwritten), &mut response);
+    layer.end(request, session.unwrap_or(Session::Unwritten), &mut response);
     Ok(response)
 }
 
