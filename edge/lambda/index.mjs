@@ -13,7 +13,7 @@ try {
   names = router.headers;
   // Make the first read now, because Lambda gives the start a whole core. A later first read would
   // only have the function's share of a core.
-  await router.warm();
+  router.warm();
 } catch (cause) {
   console.error(`stickshift: could not start the router: ${line(cause)}`);
 }
@@ -23,7 +23,7 @@ export async function handler(event) {
   try {
     if (!router) throw new Error("the router did not start: an earlier log line gives the cause");
     if (!request) throw new Error("not an event: it has no request");
-    const changes = JSON.parse(await router.route(JSON.stringify(read(request))));
+    const changes = JSON.parse(router.route(JSON.stringify(read(request))));
     if (changes.response) return changes.response;
     setHeaders(request, changes.headers);
     if (changes.origin) request.origin = changes.origin;

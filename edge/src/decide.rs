@@ -81,7 +81,7 @@ impl Incoming {
         let claim = cookie.read(cookies.clone(), now, is_https);
         let by_header = header(pass).and_then(|pass| cookie.keys.as_ref()?.passes().verify(pass, now));
         let pass = by_header.or_else(|| cookie.read_pass(cookies, now, is_https)).map(|pass| pass.version);
-        let is_bot = header(user_agent).is_some_and(is_bot);
+        let is_bot = header(user_agent).is_some_and(|name| is_bot(name.as_bytes()));
         let inputs = KindInputs {
             method: &request.method,
             path: &request.uri,

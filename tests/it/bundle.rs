@@ -179,6 +179,39 @@ async fn a_frozen_function_wakes_to_dead_connections_and_looks_up_all_the_same()
     }
 }
 
+/// Connections make progress during look-ups only.
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn a_replica_too_far_to_be_reached_in_time_is_reached_later() {
+    let (dynamodb, client) = dynamodb().await;
+    let event = session_to_look_up(&client).await;
+    for node in NODES {
+        let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_secs(1)).await;
+        let function = Function::start(node, &hurried(config(&[&far.url])));
+        assert_eq!(function.reason(&event).await, "hint", "on Node {node}; its log: {}", function.log());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+    }
+}
+
+/// DynamoDB closes a connection that is not used for a while.
+#[actix_web::test]
+#[ignore = "needs the bundle: run edge/lambda/test"]
+async fn a_connection_that_was_closed_between_look_ups_fails_no_attempt() {
+    let (dynamodb, client) = dynamodb().await;
+    let event = session_to_look_up(&client).await;
+    for node in NODES {
+        let wire = Wire::to(dynamodb.endpoint()).await;
+        let function = Function::start(node, &config(&[&wire.url]));
+        for _ in 0..5 {
+            assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+            wire.cut();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(!function.log().contains("gave no answer"), "on Node {node}: {}", function.log());
+    }
+}
+
 #[actix_web::test]
 #[ignore = "needs the bundle: run edge/lambda/test"]
 async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the_log() {

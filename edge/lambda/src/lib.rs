@@ -4,22 +4,23 @@
 mod broken_rng;
 mod clients;
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{LevelFilter, info};
-use napi::bindgen_prelude::{Either, Error, PromiseRaw, Result, create_custom_tokio_runtime};
-use napi::{Env, Status};
+use napi::Status;
+use napi::bindgen_prelude::{Error, Result};
 use napi_derive::{module_init, napi};
 use stickshift_edge::replicas::{PlanTurn, Replicas, warm};
 use stickshift_edge::{Considered, FunctionConfig, Incoming, Request};
+use tokio::runtime::Runtime;
+use tokio::task::yield_now;
 
 #[cfg(feature = "broken-rng")]
 use broken_rng::rng;
 #[cfg(not(feature = "broken-rng"))]
 use rand::rng;
 
-/// Sets up logger, panic hook and runtime when Node loads the addon.
+/// Sets up logger and panic hook when Node loads the addon.
 #[module_init]
 fn init() {
     // Lambda@Edge has no variable that could set the level. CloudWatch adds the time.
@@ -28,18 +29,15 @@ fn init() {
     logger.ok();
     // CloudWatch turns every line into an event, so a message must be one line.
     std::panic::set_hook(Box::new(|panic| log::error!("{}", panic.to_string().replace('\n', " "))));
-    // One thread is enough: a function has a fraction of a core, and Node's thread waits for the answer.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    match runtime {
-        Ok(runtime) => create_custom_tokio_runtime(runtime),
-        Err(cause) => log::error!("could not make a runtime with one thread, so the default one is used: {cause}"),
-    }
 }
 
 /// The router. A function instance has one for its whole life.
 #[napi]
 pub struct Router {
-    parts: Arc<(stickshift_edge::Router, Replicas)>,
+    router: stickshift_edge::Router,
+    replicas: Replicas,
+    /// It runs on Node's thread, during look-ups only.
+    runtime: Runtime,
 }
 
 #[napi]
@@ -58,21 +56,17 @@ impl Router {
             deadline: config.deadline,
             plan_turn: PlanTurn::default(),
         };
-        Ok(Self { parts: Arc::new((stickshift_edge::Router::new(config.router), replicas)) })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(error)?;
+        Ok(Self { router: stickshift_edge::Router::new(config.router), replicas, runtime })
     }
 
-    /// Reads the plan and opens the connection, before the first event.
+    /// Reads the plan and opens the connection, before the first event. Node waits.
     #[napi(catch_unwind)]
-    pub fn warm<'env>(&self, env: &'env Env) -> Result<PromiseRaw<'env, ()>> {
-        let parts = Arc::clone(&self.parts);
-        env.spawn_future(async move {
-            let (router, replicas) = &*parts;
-            match warm(router, replicas, unix_now()).await {
-                Some(revision) => info!("ready with plan revision {revision}"),
-                None => info!("ready with the bundle's plan, because no other plan could be read"),
-            }
-            Ok(())
-        })
+    pub fn warm(&self) {
+        match self.runtime.block_on(warm(&self.router, &self.replicas, unix_now())) {
+            Some(revision) => info!("ready with plan revision {revision}"),
+            None => info!("ready with the bundle's plan, because no other plan could be read"),
+        }
     }
 
     /// The names of the headers that the router reads.
@@ -82,33 +76,29 @@ impl Router {
     }
 
     /// Routes the request of an event and returns what is to be changed in it, both as JSON. For a link to a version it
-    /// returns the whole answer to the viewer, as `response`. The result is a
-    /// promise only if a look-up is needed. JSON takes most of a call's time, so of the headers only those
-    /// in [`Router::headers`] are needed, and only what changes goes back.
+    /// returns the whole answer to the viewer, as `response`. Node waits for a look-up: it has one event at a
+    /// time. JSON takes most of a call's time, so of the headers only those in [`Router::headers`] are needed, and
+    /// only what changes goes back.
     #[napi(catch_unwind)]
-    pub fn route<'env>(&self, env: &'env Env, request: String) -> Result<Either<String, PromiseRaw<'env, String>>> {
+    pub fn route(&self, request: String) -> Result<String> {
         let mut request = Request::parse(&request).map_err(error)?;
         let now = unix_now();
-        let (router, _) = &*self.parts;
+        let Self { router, replicas, runtime } = self;
         if let Some(response) = router.redeem(&request, now) {
-            return Ok(Either::A(serde_json::json!({ "response": response }).to_string()));
+            return Ok(serde_json::json!({ "response": response }).to_string());
         }
-        match router.consider(router.read(&request, now), now) {
-            Considered::Ready(knowledge) => {
-                router.forward(&mut request, &knowledge, now, &mut rng());
-                changes(&request).map(Either::A)
-            }
-            considered @ Considered::Needs(_) => {
-                let parts = Arc::clone(&self.parts);
-                let answer = env.spawn_future(async move {
-                    let (router, replicas) = &*parts;
-                    let knowledge = replicas.complete(router, considered, now).await;
-                    router.forward(&mut request, &knowledge, now, &mut rng());
-                    changes(&request)
-                });
-                answer.map(Either::B)
-            }
-        }
+        let knowledge = match router.consider(router.read(&request, now), now) {
+            Considered::Ready(knowledge) => knowledge,
+            considered @ Considered::Needs(_) => runtime.block_on(async {
+                // The runtime learns first which connections have been closed since it last ran, and then their tasks
+                // learn it. A look-up by such a connection would fail.
+                yield_now().await;
+                yield_now().await;
+                replicas.complete(router, considered, now).await
+            }),
+        };
+        router.forward(&mut request, &knowledge, now, &mut rng());
+        serde_json::to_string(&request.changes()).map_err(error)
     }
 }
 
@@ -122,10 +112,6 @@ pub fn check(config: String) -> Result<String> {
 
 fn parse(config: &str) -> Result<FunctionConfig> {
     FunctionConfig::parse(config).map_err(error)
-}
-
-fn changes(request: &Request) -> Result<String> {
-    serde_json::to_string(&request.changes()).map_err(error)
 }
 
 fn error(cause: impl std::error::Error) -> Error {
