@@ -50,7 +50,7 @@ static WORDS: LazyLock<DFA> = LazyLock::new(|| {
 ///
 /// Plain clients such as curl count as viewers. So does `Amazon CloudFront`, the value that arrives when
 /// CloudFront does not forward the viewer's own header, and so does a request without the header.
-pub fn is_bot(user_agent: &str) -> bool {
+pub fn is_bot(user_agent: &[u8]) -> bool {
     let user_agent = user_agent.to_ascii_lowercase();
     let mut has_uptime = false;
     let words = WORDS.try_find_iter(Input::new(&user_agent)).expect("the automaton supports unanchored searches");
@@ -61,5 +61,5 @@ pub fn is_bot(user_agent: &str) -> bool {
             None => return true,
         }
     }
-    has_uptime && !user_agent.contains("mozilla")
+    has_uptime && memchr::memmem::find(&user_agent, b"mozilla").is_none()
 }

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::interval::CLOCK_ALLOWANCE;
-use crate::receipt::{KeysError, is_tag, tag};
+use crate::receipt::{KeysError, is_tag, split_tag, tag};
 use crate::version::VersionCode;
 
 /// The right of one browser to one version, until it expires. It counts while the plan has the version and has not
@@ -123,7 +123,7 @@ impl PassKeys {
 
     /// Reads a pass; `None` if it is over, or if no key of ours has signed it.
     pub fn verify(&self, text: &str, now: u64) -> Option<Pass> {
-        let (signed, presented) = text.rsplit_once('.')?;
+        let (signed, presented) = split_tag(text)?;
         let (version, expires) = signed.split_once('.')?;
         let pass = Pass { version: VersionCode::parse(version).ok()?, expires: number(expires)? };
         let is_signed = is_tag(&self.keyed, Self::PASS_LABEL, signed, presented);
@@ -133,7 +133,7 @@ impl PassKeys {
     /// Reads the parameter of a link; `None` if it can no longer be redeemed, if its pass is over, or if no key of ours
     /// has signed it.
     pub fn verify_link(&self, text: &str, now: u64) -> Option<Link> {
-        let (signed, presented) = text.rsplit_once('.')?;
+        let (signed, presented) = split_tag(text)?;
         let mut fields = signed.split('.');
         let version = VersionCode::parse(fields.next()?).ok()?;
         let (redeem_by, expires) = (number(fields.next()?)?, number(fields.next()?)?);

@@ -61,6 +61,9 @@ pub enum KeysError {
 /// ([RFC 2104, section 5](https://www.rfc-editor.org/rfc/rfc2104#section-5) allows it).
 const TAG_BYTES: usize = 16;
 
+/// A tag in hex.
+pub(crate) type Tag = [u8; 2 * TAG_BYTES];
+
 impl Receipt {
     /// What receipts and items are ordered by. A placement under a later plan is newer, whatever the clocks
     /// say.
@@ -70,22 +73,29 @@ impl Receipt {
 
     /// Reads a receipt without its tag. It proves nothing: anybody can write one. `None` if it has another shape.
     pub fn read_unverified(text: &str) -> Option<Self> {
-        let (signed, _) = text.rsplit_once('.')?;
+        let (signed, _) = split_tag(text)?;
         Self::read_signed(signed)
     }
 
     /// Reads what is before the dot of the tag.
     fn read_signed(signed: &str) -> Option<Self> {
         let (token, rest) = signed.split_at_checked(Token::LENGTH)?;
-        let mut fields = rest.strip_prefix('.')?.split('.');
+        let mut rest = Some(rest.strip_prefix('.')?);
+        let mut field = || {
+            let text = rest?;
+            // The fields are so short that `split`, which compares many bytes at once, takes longer.
+            let end = text.bytes().position(|byte| byte == b'.');
+            rest = end.map(|end| &text[end + 1..]);
+            Some(&text[..end.unwrap_or(text.len())])
+        };
         let receipt = Self {
             token: Token::parse(token).ok()?,
-            version: VersionCode::parse(fields.next()?).ok()?,
-            placed: Placed::parse(fields.next()?)?,
-            started: fields.next()?.parse().ok()?,
-            touched: fields.next()?.parse().ok()?,
+            version: VersionCode::parse(field()?).ok()?,
+            placed: Placed::parse(field()?)?,
+            started: field()?.parse().ok()?,
+            touched: field()?.parse().ok()?,
         };
-        fields.next().is_none().then_some(receipt)
+        rest.is_none().then_some(receipt)
     }
 }
 
@@ -158,23 +168,36 @@ impl Keys {
     }
 
     fn verify_with(&self, label: &str, text: &str) -> Option<Receipt> {
-        let (signed, presented) = text.rsplit_once('.')?;
+        let (signed, presented) = split_tag(text)?;
         // Parsing comes first, because it is cheaper than hashing and rejects most other texts.
         let receipt = Receipt::read_signed(signed)?;
         is_tag(&self.keyed, label, signed, presented).then_some(receipt)
     }
 }
 
+/// What was signed, and its tag.
+pub(crate) fn split_tag(text: &str) -> Option<(&str, &Tag)> {
+    let tag = text.as_bytes().last_chunk()?;
+    let signed = text.get(..text.len() - tag.len())?;
+    Some((signed.strip_suffix('.')?, tag))
+}
+
 /// Whether one of the keys made this tag. Every key is tried, so that the time does not reveal which one signed.
-pub(crate) fn is_tag(keys: &[Hmac<Sha256>], label: &str, signed: &str, presented: &str) -> bool {
-    let matches = keys.iter().fold(subtle::Choice::from(0), |matches, key| {
-        matches | tag(key, label, signed).as_slice().ct_eq(presented.as_bytes())
-    });
+pub(crate) fn is_tag(keys: &[Hmac<Sha256>], label: &str, signed: &str, presented: &Tag) -> bool {
+    // Two numbers are compared faster than 32 bytes.
+    let numbers = |tag: &Tag| {
+        let (halves, _) = tag.as_chunks();
+        [u128::from_ne_bytes(halves[0]), u128::from_ne_bytes(halves[1])]
+    };
+    let presented = numbers(presented);
+    let matches = keys
+        .iter()
+        .fold(subtle::Choice::from(0), |matches, key| matches | numbers(&tag(key, label, signed)).ct_eq(&presented));
     matches.into()
 }
 
 /// The tag of a text, in hex. `label` keeps the tags of different kinds of text apart.
-pub(crate) fn tag(key: &Hmac<Sha256>, label: &str, signed: &str) -> [u8; 2 * TAG_BYTES] {
+pub(crate) fn tag(key: &Hmac<Sha256>, label: &str, signed: &str) -> Tag {
     let mut mac = key.clone();
     mac.update(label.as_bytes());
     mac.update(signed.as_bytes());

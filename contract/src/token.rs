@@ -51,7 +51,7 @@ impl Token {
 
     /// The first 8 digits, for logs and pages.
     pub fn short(&self) -> &str {
-        &self.as_str()[..8]
+        std::str::from_utf8(&self.digits[..8]).expect("tokens hold hex digits only")
     }
 }
 

@@ -51,6 +51,19 @@ pub(super) struct SessionLogs {
 #[error("could not write the session: {0}")]
 pub(super) struct Unwritten(SessionStoreError);
 
+/// What a request is to the app.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entered {
+    /// Its session.
+    pub(super) session: Session,
+    /// What it may do to the session.
+    pub(super) kind: Kind,
+    /// The edge's reason; `None` if it did not come through the edge.
+    pub(super) route: Option<Route>,
+    /// When the request came, unless it is plain that its session is an old one: looking at the clock takes time.
+    begin: Option<Instant>,
+}
+
 /// What became of a step of the app's activity.
 pub(super) enum Taken {
     /// It is in the session's item.
@@ -90,22 +103,22 @@ impl SessionLayer {
         Self { rules, cookie: cookie.clone(), cookie_under_pass: cookie.under_pass(), store, metrics, logs }
     }
 
-    /// Answers a request in its session. `answer` is the app: it gets the session, and what the request may do to it.
+    /// Answers a request in its session. `answer` is the app.
     pub(super) async fn in_session<R: Responder>(
         &self,
         request: &HttpRequest,
-        answer: impl AsyncFnOnce(Session, Kind) -> R,
+        answer: impl AsyncFnOnce(Entered) -> R,
     ) -> HttpResponse {
-        let begin = Instant::now();
-        let (session, kind) = match self.enter(request).await {
-            Ok(entered) => entered,
-            Err(cause) => return HttpResponse::from_error(cause),
+        let entered = match self.enter(request, None).await {
+            (Ok(entered), _) => entered,
+            (Err(cause), _) => return HttpResponse::from_error(cause),
         };
-        let first_request = match session {
-            Session::New(receipt) => FirstRequest::arrived(&self.metrics, receipt.placed, begin),
+        let Entered { session, kind, begin, .. } = entered;
+        let first_request = match (session, begin) {
+            (Session::New(receipt), Some(begin)) => FirstRequest::arrived(&self.metrics, receipt.placed, begin),
             _ => None,
         };
-        let mut response = answer(session, kind).await.respond_to(request).map_into_boxed_body();
+        let mut response = answer(entered).await.respond_to(request).map_into_boxed_body();
         let has_failed = response.status().is_server_error();
         let session = match session {
             // After a failure, the viewer's next try is drawn again.
@@ -163,12 +176,6 @@ impl SessionLayer {
         &self.store
     }
 
-    /// The session of a request, before the app answers, and what the request may do to it.
-    async fn enter(&self, request: &HttpRequest) -> Result<(Session, Kind), Unwritten> {
-        let (session, kind, _) = self.enter_with(request, None).await;
-        Ok((session?, kind))
-    }
-
     /// Gives a posted step of the activity its session, in the place of [`Self::in_session`], and writes the step
     /// together with the renewal of that session. `None`: what was posted is no step, so the session is only renewed
     /// if it is time.
@@ -177,12 +184,12 @@ impl SessionLayer {
         request: &HttpRequest,
         step: Option<&ActivityStep>,
     ) -> (Result<Session, Unwritten>, Taken) {
-        let (session, _, taken) = self.enter_with(request, step).await;
-        if let Err(Unwritten(cause)) = &session {
+        let (entered, taken) = self.enter(request, step).await;
+        if let Err(Unwritten(cause)) = &entered {
             // No error page tells of it.
             self.logs.outage.note(cause);
         }
-        (session, taken)
+        (entered.map(|entered| entered.session), taken)
     }
 
     /// Ends a request that has got its session: a new receipt goes out, and a 5xx is recorded.
@@ -195,27 +202,14 @@ impl SessionLayer {
         }
     }
 
-    async fn enter_with(
+    /// Does to the session what is to be done before the app answers.
+    async fn enter(
         &self,
         request: &HttpRequest,
         activity_step: Option<&ActivityStep>,
-    ) -> (Result<Session, Unwritten>, Kind, Taken) {
-        let now = unix_now();
-        let EdgeHeaders { route, version: chosen, revision, from, formats } = EdgeHeaders::read(request);
-        let kind = match route {
-            Some(Route::Asset | Route::Stray) => Kind::Rest,
-            // A form of ours was filled in by somebody, whatever the browser calls itself.
-            _ if activity_step.is_some() => Kind::Visit,
-            _ => kind(request, self.cookie.same_site),
-        };
-        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
-        let claim = self.cookie_for(route).read(cookies, now, is_https(request));
-        let visit = Visit { claim, kind, route, chosen, revision, from, is_step: activity_step.is_some() };
-        let step = self.rules.enter(&visit, now, &mut rand::rng());
-        // An edge in use is seen here at least once in each touch interval of a session.
-        if let (Some(formats), Some(_), Step::Write(_) | Step::Done(Session::New(_))) = (formats, route, &step) {
-            self.metrics.tally.note_edge(formats, now);
-        }
+    ) -> (Result<Entered, Unwritten>, Taken) {
+        let (step, kind, route) = self.decide(request, activity_step.is_some());
+        let begin = matches!(step, Step::Done(Session::New(_)) | Step::Write(_)).then(Instant::now);
         let (session, taken) = match step {
             Step::Done(session) => {
                 if kind != Kind::Rest && matches!(session, Session::Here { .. }) {
@@ -227,7 +221,7 @@ impl SessionLayer {
             // need not move it about.
             Step::Write(pending) => match Box::pin(self.write_with(*pending, activity_step)).await {
                 (Ok(session), taken) => (session, taken),
-                (Err(cause), taken) => return (Err(cause), kind, taken),
+                (Err(cause), taken) => return (Err(cause), taken),
             },
         };
         match session {
@@ -236,12 +230,34 @@ impl SessionLayer {
             }
             Session::Misdirected => {
                 self.metrics.misdirected.inc();
-                let chosen = chosen.map_or_else(String::new, |version| version.to_string());
+                let chosen = EdgeHeaders::read(request).version.map_or_else(String::new, |version| version.to_string());
                 self.logs.misdirected.note(&format_args!("the edge chose version {chosen}"));
             }
             _ => self.logs.misdirected.note_success(),
         }
-        (Ok(session), kind, taken)
+        (Ok(Entered { session, kind, route, begin }), taken)
+    }
+
+    /// Decides what a request does to its session before the app answers. `is_step`: whether it posts a step of the
+    /// activity. A function without `await`, because what a future holds is moved about with it.
+    fn decide(&self, request: &HttpRequest, is_step: bool) -> (Step, Kind, Option<Route>) {
+        let now = unix_now();
+        let EdgeHeaders { route, version: chosen, revision, from, formats } = EdgeHeaders::read(request);
+        let kind = match route {
+            Some(Route::Asset | Route::Stray) => Kind::Rest,
+            // A form of ours was filled in by somebody, whatever the browser calls itself.
+            _ if is_step => Kind::Visit,
+            _ => kind(request, self.cookie.same_site),
+        };
+        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
+        let claim = self.cookie_for(route).read(cookies, now, is_https(request));
+        let visit = Visit { claim, kind, route, chosen, revision, from, is_step };
+        let step = self.rules.enter(&visit, now, &mut rand::rng());
+        // An edge in use is seen here at least once in each touch interval of a session.
+        if let (Some(formats), Some(_), Step::Write(_) | Step::Done(Session::New(_))) = (formats, route, &step) {
+            self.metrics.tally.note_edge(formats, now);
+        }
+        (step, kind, route)
     }
 
     /// Writes a new session.
@@ -390,7 +406,7 @@ fn kind(request: &HttpRequest, same_site: SameSite) -> Kind {
         fetch_destination: text(headers, &SEC_FETCH_DEST),
         accept: text(headers, &ACCEPT),
         is_websocket: headers.contains_key(SEC_WEBSOCKET_KEY),
-        is_bot: text(headers, &USER_AGENT).is_some_and(is_bot),
+        is_bot: headers.get(USER_AGENT).is_some_and(|name| is_bot(name.as_bytes())),
     };
     Kind::of(&inputs, same_site == SameSite::None)
 }
@@ -438,7 +454,7 @@ mod tests {
         let answer = |request: HttpRequest, layer: web::Data<SessionLayer>| async move {
             let status: u16 = request.match_info().query("status").parse().expect("a status");
             let status = StatusCode::from_u16(status).expect("a status");
-            layer.in_session(&request, async |_, _| HttpResponse::build(status).finish()).await
+            layer.in_session(&request, async |_| HttpResponse::build(status).finish()).await
         };
         let app = App::new().app_data(web::Data::new(layer)).route("/{status}", web::get().to(answer));
         let app = init_service(app).await;

@@ -15,9 +15,9 @@ use stickshift_contract::{
 use stickshift_session::Session;
 
 use super::answers::{method_not_allowed, not_found, plain};
-use super::edge_headers::{is_https, route};
+use super::edge_headers::is_https;
 use super::open_answers::OpenAnswers;
-use super::session_layer::SessionLayer;
+use super::session_layer::{Entered, SessionLayer};
 use crate::forward::{ForwardError, Forwarder, Outgoing, received_fields};
 use crate::minute_log::MinuteLog;
 use crate::settings::{Upstream, UpstreamHost};
@@ -89,7 +89,7 @@ impl Sidecar {
     }
 
     /// The first part of the request, as the app gets it.
-    fn outgoing(&self, request: &HttpRequest, uri: Uri, session: Option<Token>) -> anyhow::Result<Outgoing> {
+    fn outgoing(&self, request: &HttpRequest, uri: Uri, entered: Entered) -> anyhow::Result<Outgoing> {
         let received = request.headers();
         let mut fields = http::HeaderMap::with_capacity(received.len() + 6);
         for (name, value) in received_fields(received) {
@@ -107,10 +107,10 @@ impl Sidecar {
         }
         self.put_forwarded(request, &mut fields)?;
         fields.insert(VERSION_HEADER, HeaderValue::from_str(self.version.as_str())?);
-        if let Some(route) = route(request) {
+        if let Some(route) = entered.route {
             fields.insert(stickshift_contract::ROUTE_HEADER, HeaderValue::from_static(route.as_str()));
         }
-        if let Some(token) = session {
+        if let Some(token) = token(entered.session) {
             fields.insert(SESSION_HEADER, HeaderValue::from_str(token.short())?);
         }
         Ok(Outgoing { method: request.method().as_str().parse()?, uri, fields })
@@ -171,19 +171,19 @@ async fn answer(
     layer: web::Data<SessionLayer>,
     sidecar: web::Data<Sidecar>,
 ) -> HttpResponse {
-    layer.in_session(&request, async |session, kind| sidecar.answer(&request, payload, session, kind).await).await
+    layer.in_session(&request, async |entered| sidecar.answer(&request, payload, entered).await).await
 }
 
 impl Sidecar {
-    async fn answer(&self, request: &HttpRequest, payload: web::Payload, session: Session, kind: Kind) -> HttpResponse {
+    async fn answer(&self, request: &HttpRequest, payload: web::Payload, entered: Entered) -> HttpResponse {
         let Some(uri) = self.path(request) else { return not_found().await };
         let is_asset = request.path().starts_with(ASSET_PREFIX);
         if is_asset && !matches!(*request.method(), Method::GET | Method::HEAD) {
             return method_not_allowed("GET, HEAD").await;
         }
-        let kept = if kind == Kind::Rest { None } else { receipt(session) };
+        let kept = if entered.kind == Kind::Rest { None } else { receipt(entered.session) };
         let (open, ended) = self.open.begin(kept);
-        let outgoing = || self.outgoing(request, uri.clone(), token(session));
+        let outgoing = || self.outgoing(request, uri.clone(), entered);
         match self.forwarder.forward(&self.upstream.target, outgoing, request, payload, ended).await {
             Ok(mut response) => {
                 self.logs.failures.note_success();

@@ -85,7 +85,7 @@ where
 fn always<A: Future<Output = HttpResponse> + 'static>(answer: impl Fn() -> A + Clone + 'static) -> Route {
     web::to(move |request: HttpRequest, layer: web::Data<SessionLayer>| {
         let answer = answer();
-        async move { layer.in_session(&request, async |_, _| answer.await).await }
+        async move { layer.in_session(&request, async |_| answer.await).await }
     })
 }
 

@@ -14,7 +14,7 @@ fn crawlers_and_monitors_are_known() {
         "kube-probe/1.29",
         "Baiduspider+(+http://www.baidu.com/search/spider.htm)",
     ] {
-        assert!(is_bot(agent), "{agent}");
+        assert!(is_bot(agent.as_bytes()), "{agent}");
     }
 }
 
@@ -30,6 +30,6 @@ fn people_and_plain_clients_are_viewers() {
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_3 like Mac OS X) AppleWebKit/605.1.15 Version/17.3 Mobile/15E148 Safari/604.1",
         "Mozilla/5.0 (Linux; Android 9; CUBOT X19) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36",
     ] {
-        assert!(!is_bot(agent), "{agent}");
+        assert!(!is_bot(agent.as_bytes()), "{agent}");
     }
 }

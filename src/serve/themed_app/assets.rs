@@ -49,7 +49,7 @@ pub(super) async fn asset(
     layer: web::Data<SessionLayer>,
     assets: web::Data<Assets>,
 ) -> HttpResponse {
-    layer.in_session(&request, async |_, _| file(&request, &assets).await).await
+    layer.in_session(&request, async |_| file(&request, &assets).await).await
 }
 
 async fn file(request: &HttpRequest, assets: &Assets) -> HttpResponse {

@@ -19,8 +19,7 @@ use super::{RenderError, html};
 use crate::booking::{Answers, Booking, Step};
 use crate::clock::unix_now;
 use crate::serve::answers::not_found;
-use crate::serve::edge_headers::route;
-use crate::serve::session_layer::{SessionLayer, Taken};
+use crate::serve::session_layer::{Entered, SessionLayer, Taken};
 use crate::store::activity::{Activity, ActivityStep};
 use form::{Posted, Refusal, Typed};
 pub(super) use pages::Pages;
@@ -45,15 +44,12 @@ pub(super) async fn show(
     pages: web::Data<Pages>,
     drafts: web::Data<DraftSeal>,
 ) -> HttpResponse {
-    layer
-        .in_session(&request, async |session, kind| show_in(session, kind, &request, &layer, &pages, &drafts).await)
-        .await
+    layer.in_session(&request, async |entered| show_in(entered, &request, &layer, &pages, &drafts).await).await
 }
 
 /// The page of an address of the booking, in a session.
 async fn show_in(
-    session: Session,
-    kind: Kind,
+    Entered { session, kind, route, .. }: Entered,
     request: &HttpRequest,
     layer: &SessionLayer,
     pages: &Pages,
@@ -101,7 +97,7 @@ async fn show_in(
     let (answers, mut problems) = typed.check();
     let step = flow.step_to_show(wanted, &answers);
     // Under a pass, a new session does not mean that the last one has ended.
-    let is_new_session = matches!(session, Session::New(_)) && !browser.is_new && route(request) != Some(Route::Pass);
+    let is_new_session = matches!(session, Session::New(_)) && !browser.is_new && route != Some(Route::Pass);
     if name != Some(step.as_str()) {
         let query = match query {
             _ if draft_id.is_some() || query == FORGOTTEN || query == ENDED => format!("?{query}"),
@@ -187,7 +183,7 @@ pub(super) async fn take_step(
     drafts: web::Data<DraftSeal>,
 ) -> Rendered {
     let Some(step) = Step::parse(request.match_info().query("step")) else {
-        return Ok(layer.in_session(&request, async |_, _| not_found().await).await);
+        return Ok(layer.in_session(&request, async |_| not_found().await).await);
     };
     let posted = match Posted::read(&request, payload).await {
         Ok(posted) => posted,

@@ -8,8 +8,7 @@ use stickshift_contract::{Route, VersionCode};
 use stickshift_session::Session;
 
 use super::{RenderError, html};
-use crate::serve::edge_headers::route;
-use crate::serve::session_layer::SessionLayer;
+use crate::serve::session_layer::{Entered, SessionLayer};
 use crate::theme::Theme;
 
 /// What the page of one version depends on.
@@ -34,18 +33,20 @@ struct Page<'a> {
 
 /// `/`
 pub(super) async fn home(request: HttpRequest, layer: web::Data<SessionLayer>, home: web::Data<Home>) -> HttpResponse {
-    layer.in_session(&request, async |session, _| home.page(session, route(&request))).await
+    layer.in_session(&request, async |entered| home.page(entered)).await
 }
 
 impl Home {
-    fn page(&self, session: Session, route: Option<Route>) -> Result<HttpResponse, RenderError> {
+    fn page(&self, Entered { session, route, .. }: Entered) -> Result<HttpResponse, RenderError> {
         let Self { version, ref theme, session_seconds } = *self;
         let session = match session {
             Session::New(receipt) => Session::Here { receipt, is_new: true },
             session => session,
         };
         let page = Page { version, theme, session, remaining_seconds: session_seconds, reason: in_words(route) };
-        Ok(html(StatusCode::OK).body(page.render()?))
+        let mut text = String::with_capacity(1024);
+        page.render_into(&mut text)?;
+        Ok(html(StatusCode::OK).body(text))
     }
 }
 
