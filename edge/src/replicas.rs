@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::iter::successors;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,9 @@ use stickshift_contract::{
     DEADLINE, HEDGE_DELAY, PLAN_IN_FORCE, PLAN_PARTITION, Plan, ROLLOUT_SCHEMA, SESSIONS_SCHEMA, SessionItem,
     TableNames, Token,
 };
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::decide::Decision;
@@ -82,7 +84,8 @@ pub async fn warm(router: &Router, replicas: &Replicas, now: u64) -> Option<u64>
 }
 
 impl Replicas {
-    /// How long an attempt goes on when nobody waits for it any more.
+    /// How long an attempt goes on when nobody waits for it any more. In the function, this begins with the next
+    /// look-up.
     pub const ATTEMPT_LIMIT: Duration = Duration::from_millis(DEADLINE.maximum);
 
     /// Replicas with the default times and table names.
@@ -159,23 +162,21 @@ impl Replicas {
         let half_of_the_rest = left.saturating_sub(self.hedge_delay) / 2;
         let wanted = Arc::new(Wanted { tokens: look_up.tokens.clone(), is_plan_wanted: look_up.is_plan_wanted, now });
         let mut attempts = Attempts::default();
-        let mut answer = None;
-        for (client, patience) in [(nearest, self.hedge_delay), (next, half_of_the_rest), (nearest, left)] {
+        for (client, patience) in [(nearest, self.hedge_delay), (next, half_of_the_rest)] {
             attempts.start(client, &self.tables, &wanted);
             let until = deadline.min(Instant::now() + patience);
-            let is_last = until == deadline;
-            answer = attempts.first_answer(until, is_last).await;
-            if answer.is_some() || is_last {
-                break;
+            let answer = attempts.wait(until).await;
+            if answer.is_some() || Instant::now() >= deadline {
+                return answer;
             }
         }
-        attempts.end_in_background();
-        answer
+        attempts.start(nearest, &self.tables, &wanted);
+        attempts.wait_for_all(deadline).await
     }
 }
 
-/// The attempts of one look-up, each in a task of its own. They set no timers, because each timer wakes the runtime's
-/// thread by a system call: a look-up with three timers took a tenth more CPU than one with a single timer.
+/// The attempts of one look-up, each in a task of its own. They set no timers: a timer wakes the runtime's thread by a
+/// system call, and most attempts end long before it.
 #[derive(Default)]
 struct Attempts {
     running: JoinSet<Result<Answer, IsThrottled>>,
@@ -195,17 +196,14 @@ impl Attempts {
         self.started.push((client.clone(), handle));
     }
 
-    /// The first good answer, if one comes in time. Unless it is the last chance, an attempt that fails ends the wait,
-    /// so that the next attempt can start.
-    async fn first_answer(&mut self, until: Instant, is_last_chance: bool) -> Option<Answer> {
+    /// Waits for a good answer. It also ends when an attempt fails, so that the next one can start.
+    async fn wait(&mut self, until: Instant) -> Option<Answer> {
         while let Ok(ended) = timeout_at(until, self.running.join_next()).await {
             match ended {
                 Some(Ok(Ok(answer))) => return Some(answer),
                 // A table that is throttled gets its pause before the next attempt.
                 Some(Ok(Err(IsThrottled(true)))) => {}
-                Some(_) if is_last_chance => {}
                 Some(_) => return None,
-                None if is_last_chance => return None,
                 None => {
                     sleep_until(until).await;
                     return None;
@@ -215,17 +213,37 @@ impl Attempts {
         None
     }
 
-    /// Lets attempts go on when nobody waits for them any more. Otherwise a connection to a far replica, which takes
-    /// longer to open than the deadline, would never be ready.
-    fn end_in_background(mut self) {
+    /// Waits for a good answer until all attempts have ended.
+    async fn wait_for_all(&mut self, until: Instant) -> Option<Answer> {
+        while let Ok(Some(ended)) = timeout_at(until, self.running.join_next()).await {
+            if let Ok(Ok(answer)) = ended {
+                return Some(answer);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Attempts {
+    /// Attempts go on when nobody waits for them any more. Otherwise a connection to a far replica, which takes longer
+    /// to open than the deadline, would never be ready.
+    fn drop(&mut self) {
+        let Ok(runtime) = Handle::try_current() else { return };
         if self.running.is_empty() {
             return;
         }
-        tokio::spawn(async move {
-            let all = async { while self.running.join_next().await.is_some() {} };
-            if timeout(Replicas::ATTEMPT_LIMIT, all).await.is_err() {
-                let late = self.started.iter().filter(|(_, handle)| !handle.is_finished());
-                late.for_each(|(client, _)| warn_of(client, &ReplicaError::TooLate));
+        let (mut running, started) = (take(&mut self.running), take(&mut self.started));
+        runtime.spawn(async move {
+            let all = async { while running.join_next().await.is_some() {} };
+            if timeout(Replicas::ATTEMPT_LIMIT, all).await.is_ok() {
+                return;
+            }
+            // After a freeze, the answers that have come meanwhile are read before attempts are given up.
+            yield_now().await;
+            for (client, handle) in started {
+                if !handle.is_finished() {
+                    warn_of(&client, &ReplicaError::TooLate);
+                }
             }
         });
     }

@@ -189,7 +189,8 @@ async fn a_replica_too_far_to_be_reached_in_time_is_reached_later() {
         let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_secs(1)).await;
         let function = Function::start(node, &hurried(config(&[&far.url])));
         assert_eq!(function.reason(&event).await, "hint", "on Node {node}; its log: {}", function.log());
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Longer than an attempt goes on when nobody waits for it: its answer has come all the same.
+        tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
     }
 }
@@ -247,7 +248,7 @@ async fn whatever_goes_wrong_the_request_comes_back_as_it_was_with_a_line_in_the
         assert!(lines[1].contains("stickshift: could not route, so the request goes to the default origin: "), "{log}");
     }
 
-    // With a plan that is known, a panic comes at once, else from the runtime.
+    // With a plan that is known, no look-up comes before the panic.
     for (node, plan_ttl_seconds) in NODES.into_iter().zip([0, 30]) {
         let mut config = good.clone();
         config["plan_ttl_seconds"] = json!(plan_ttl_seconds);

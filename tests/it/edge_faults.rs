@@ -11,10 +11,13 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use stickshift::clock::unix_now;
+use stickshift::local::machine::EmbeddedDynamoDb;
 use stickshift::store::DynamoDb;
 use stickshift_contract::{Plan, ROLLOUT_TABLE, Receipt, Route, SESSIONS_TABLE};
 use stickshift_edge::replicas::{Replicas, route, warm};
 use stickshift_edge::{Decision, Request, Router, RouterConfig};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 use crate::faulty::{hanging, refusing, throttling, unprocessing};
 use crate::support::{as_cookie, code, dynamodb, put_as_plan, put_session, receipt, session_item, settings, token};
@@ -81,6 +84,15 @@ impl Edge {
     }
 }
 
+/// A DynamoDB with the plan and a session, and the session's cookie. Only the item knows that the session is on
+/// version 1.
+async fn session_on_1() -> (EmbeddedDynamoDb, String) {
+    let (dynamodb, client) = dynamodb().await;
+    put_as_plan(&client, plan()).await;
+    put_session(&client, &session_item(&receipt("1", 100))).await;
+    (dynamodb, as_cookie(&receipt("2", 110)))
+}
+
 fn request(cookie: &str) -> Request {
     let mut event = crate::golden::event();
     let mut request: Request = serde_json::from_value(event["Records"][0]["cf"]["request"].take()).expect("a request");
@@ -119,11 +131,7 @@ async fn with_no_replica_the_receipt_decides_and_new_sessions_go_to_stable() {
 
 #[actix_web::test]
 async fn where_the_nearest_replica_fails_the_next_one_answers() {
-    let (dynamodb, client) = dynamodb().await;
-    put_as_plan(&client, plan()).await;
-    // Only the item knows that the session is on version 1.
-    put_session(&client, &session_item(&receipt("1", 100))).await;
-    let cookie = as_cookie(&receipt("2", 110));
+    let (dynamodb, cookie) = session_on_1().await;
     let (hanging, _listener) = hanging();
     for nearest in [refusing(), hanging, throttling(), unprocessing()] {
         let decision = Edge::patient(&[&nearest, dynamodb.endpoint()]).route(&cookie).await;
@@ -132,11 +140,68 @@ async fn where_the_nearest_replica_fails_the_next_one_answers() {
 }
 
 #[actix_web::test]
+async fn an_attempt_that_fails_does_not_wait_for_the_hedge() {
+    let (dynamodb, cookie) = session_on_1().await;
+    let refusing = refusing();
+    // A hedge delay as long as the deadline is valid.
+    let mut edge = Edge::patient(&[&refusing, dynamodb.endpoint()]);
+    edge.replicas.hedge_delay = edge.replicas.deadline;
+    // `route` allows half of the deadline.
+    assert_eq!(edge.route(&cookie).await, went("1", Route::Record));
+}
+
+#[actix_web::test]
+async fn a_throttled_table_gets_a_pause() {
+    let (dynamodb, cookie) = session_on_1().await;
+    let mut edge = Edge::patient(&[&throttling(), dynamodb.endpoint()]);
+    edge.replicas.hedge_delay = Duration::from_millis(500);
+    let begin = Instant::now();
+    assert_eq!(edge.route(&cookie).await, went("1", Route::Record));
+    assert!(begin.elapsed() >= edge.replicas.hedge_delay, "{:?}", begin.elapsed());
+}
+
+#[actix_web::test]
+async fn attempts_that_fail_hide_no_later_answer_of_another() {
+    let (dynamodb, cookie) = session_on_1().await;
+    let slow = Wire::opening_after(dynamodb.endpoint(), Duration::from_secs(2)).await;
+    let mut edge = Edge::patient(&[&slow.url, &refusing()]);
+    edge.replicas.hedge_delay = Duration::from_secs(1);
+    // The first attempt has its connection by then. The third one gets none.
+    let refuse = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        slow.refuse(true);
+    };
+    let (decision, ()) = tokio::join!(edge.route(&cookie), refuse);
+    assert_eq!(decision, went("1", Route::Record));
+}
+
+#[actix_web::test]
+async fn an_attempt_that_hangs_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let edge = Edge::hurried(&url);
+    assert_eq!(edge.route(&as_cookie(&receipt("2", 100))).await, went("2", Route::Hint));
+    let (mut connection, _) = listener.accept().await.expect("the first attempt");
+    let begin = Instant::now();
+    let read_to_end = async { while let Ok(1..) = connection.read_buf(&mut Vec::new()).await {} };
+    tokio::time::timeout(2 * Replicas::ATTEMPT_LIMIT, read_to_end).await.expect("it is closed");
+    assert!(begin.elapsed() > Replicas::ATTEMPT_LIMIT / 2, "it goes on for a while: {:?}", begin.elapsed());
+}
+
+#[actix_web::test]
+async fn a_replica_is_reached_although_viewers_go_away() {
+    let (dynamodb, cookie) = session_on_1().await;
+    let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_millis(1500)).await;
+    let edge = Edge::new(&[&far.url], Duration::from_secs(1));
+    let impatient = tokio::time::timeout(Duration::from_millis(100), edge.route(&cookie)).await;
+    assert!(impatient.is_err());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(edge.route(&cookie).await, went("1", Route::Record));
+}
+
+#[actix_web::test]
 async fn a_replica_too_far_to_be_reached_in_time_is_reached_the_next_time() {
-    let (dynamodb, client) = dynamodb().await;
-    put_as_plan(&client, plan()).await;
-    put_session(&client, &session_item(&receipt("1", 100))).await;
-    let cookie = as_cookie(&receipt("2", 110));
+    let (dynamodb, cookie) = session_on_1().await;
     let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_millis(1500)).await;
     let edge = Edge::new(&[&far.url], Duration::from_secs(1));
     assert_eq!(edge.route(&cookie).await, went("2", Route::Hint));

@@ -90,9 +90,8 @@ impl Router {
         let knowledge = match router.consider(router.read(&request, now), now) {
             Considered::Ready(knowledge) => knowledge,
             considered @ Considered::Needs(_) => runtime.block_on(async {
-                // The runtime learns first which connections have been closed since it last ran, and then their tasks
-                // learn it. A look-up by such a connection would fail.
-                yield_now().await;
+                // Connections that were closed since the runtime last ran are noticed first. An attempt on such a
+                // connection would fail.
                 yield_now().await;
                 replicas.complete(router, considered, now).await
             }),
