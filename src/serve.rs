@@ -112,7 +112,7 @@ pub fn start(listeners: OriginListeners, settings: Settings, dynamodb: DynamoDb)
     let standing = heartbeat.standing();
     let entrance = Entrance::new(metrics.clone(), shared.origin_secret, open_path);
     let served = match app {
-        settings::App::Themed { theme, flow } => Served::Themed(ThemedApp::new(version, theme, flow, &shared.cookie)),
+        settings::App::Themed { theme, flow } => Served::Themed(ThemedApp::new(version, &theme, flow, &shared.cookie)),
         settings::App::Upstream(upstream) => Served::Upstream(upstream),
     };
     let entrance_of_server = entrance.clone();

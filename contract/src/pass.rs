@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::interval::CLOCK_ALLOWANCE;
-use crate::receipt::{KeysError, is_tag, split_tag, tag};
+use crate::receipt::{KeysError, is_tag, number, split_tag, tag};
 use crate::version::VersionCode;
 
 /// The right of one browser to one version, until it expires. It counts while the plan has the version and has not
@@ -148,12 +148,6 @@ impl PassKeys {
 /// Whether a right is not over, and was not given for longer than it may last. Clocks differ.
 fn is_current(end: u64, longest: u64, now: u64) -> bool {
     now < end && end <= now + longest + CLOCK_ALLOWANCE.default
-}
-
-/// A number in the only notation that is signed.
-fn number(text: &str) -> Option<u64> {
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
 }
 
 impl fmt::Debug for PassKeys {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::receipt::number;
+
 /// How a session came to its version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,9 +61,7 @@ impl Placed {
     pub fn parse(text: &str) -> Option<Self> {
         let letter = text.chars().next_back()?;
         let placement = Placement::EVERY.into_iter().find(|placement| placement.letter() == letter)?;
-        let digits = &text[..text.len() - letter.len_utf8()];
-        // `u64::from_str` also takes a plus sign, which no receipt has.
-        let revision = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        let revision = number(&text[..text.len() - letter.len_utf8()])?;
         Some(Self { revision, placement })
     }
 }

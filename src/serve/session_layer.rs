@@ -51,7 +51,7 @@ pub(super) struct SessionLogs {
 #[error("could not write the session: {0}")]
 pub(super) struct Unwritten(SessionStoreError);
 
-/// What a request is to the app.
+/// What the session layer has found out about a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entered {
     /// Its session.
@@ -60,7 +60,7 @@ pub(super) struct Entered {
     pub(super) kind: Kind,
     /// The edge's reason; `None` if it did not come through the edge.
     pub(super) route: Option<Route>,
-    /// When the request came, unless it is plain that its session is an old one: looking at the clock takes time.
+    /// When the request came. `None` if its session is certainly not new: reading the clock takes time.
     begin: Option<Instant>,
 }
 
@@ -114,8 +114,10 @@ impl SessionLayer {
             (Err(cause), _) => return HttpResponse::from_error(cause),
         };
         let Entered { session, kind, begin, .. } = entered;
-        let first_request = match (session, begin) {
-            (Session::New(receipt), Some(begin)) => FirstRequest::arrived(&self.metrics, receipt.placed, begin),
+        let first_request = match session {
+            Session::New(receipt) => {
+                FirstRequest::arrived(&self.metrics, receipt.placed, begin.unwrap_or_else(Instant::now))
+            }
             _ => None,
         };
         let mut response = answer(entered).await.respond_to(request).map_into_boxed_body();
@@ -202,7 +204,7 @@ impl SessionLayer {
         }
     }
 
-    /// Does to the session what is to be done before the app answers.
+    /// Finds the session, and renews or moves it if that is due, before the app answers.
     async fn enter(
         &self,
         request: &HttpRequest,
@@ -239,7 +241,7 @@ impl SessionLayer {
     }
 
     /// Decides what a request does to its session before the app answers. `is_step`: whether it posts a step of the
-    /// activity. A function without `await`, because what a future holds is moved about with it.
+    /// activity. It is not `async`: its variables would make the caller's future larger, and futures are copied.
     fn decide(&self, request: &HttpRequest, is_step: bool) -> (Step, Kind, Option<Route>) {
         let now = unix_now();
         let EdgeHeaders { route, version: chosen, revision, from, formats } = EdgeHeaders::read(request);

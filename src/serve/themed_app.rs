@@ -40,12 +40,12 @@ pub(super) struct ThemedApp {
 struct RenderError(#[from] askama::Error);
 
 impl ThemedApp {
-    pub(super) fn new(version: VersionCode, theme: Theme, flow: Flow, cookie: &SessionCookie) -> Self {
+    pub(super) fn new(version: VersionCode, theme: &Theme, flow: Flow, cookie: &SessionCookie) -> Self {
         let SessionCookie { same_site, timing, ref keys, .. } = *cookie;
-        let assets = web::Data::new(Assets::new(version, &theme));
+        let assets = web::Data::new(Assets::new(version, theme));
         let booking = web::Data::new(Pages { version, theme: theme.clone(), flow, same_site });
         let drafts = web::Data::new(DraftSeal::new(keys.as_ref(), same_site));
-        Self { home: Home { version, theme, session_seconds: timing.session_seconds }, booking, drafts, assets }
+        Self { home: Home::new(version, theme, timing.session_seconds), booking, drafts, assets }
     }
 
     /// The pages, the forms, the assets, and the answer for every other path.

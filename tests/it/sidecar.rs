@@ -15,7 +15,7 @@ use crate::support::{
     App, Page, Viewer, as_cookie, change_plan, count_sessions, dynamodb, machine_config, put_session, receipt, send,
     session_item, stored_session, token,
 };
-use crate::upstream::{header, read_until_pause, sidecar, spawn_app, spawn_echo, upstream};
+use crate::upstream::{exchange, header, read_until_pause, sidecar, spawn_app, spawn_echo, spawn_raw, upstream};
 
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -181,6 +181,19 @@ async fn an_app_by_unix_socket_is_served() {
 }
 
 #[actix_web::test]
+async fn a_request_for_the_whole_server_reaches_the_app() {
+    let tell = |head: String, mut connection: TcpStream| async move {
+        let line = head.lines().next().unwrap_or_default();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{line}", line.len());
+        connection.write_all(answer.as_bytes()).await.expect("sent");
+    };
+    let app = App::spawn(sidecar("1", &spawn_raw(tell))).await;
+    let request = b"OPTIONS * HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
+    let answer = exchange(&app.url, request, PAUSE).await;
+    assert!(answer.ends_with("\r\n\r\nOPTIONS * HTTP/1.1"), "{answer}");
+}
+
+#[actix_web::test]
 async fn a_body_over_the_limit_is_a_413() {
     let mut settings = sidecar("1", &spawn_app());
     upstream(&mut settings).limits.body_bytes = 1000;
@@ -325,7 +338,7 @@ async fn event_streams_count_as_open_and_end_with_the_server() {
 async fn a_stream_that_pauses_for_too_long_is_broken_off() {
     let mut settings = sidecar(
         "1",
-        &crate::upstream::spawn_raw(|_, mut connection| async move {
+        &spawn_raw(|_, mut connection| async move {
             connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.expect("sent");
             sleep(Duration::from_secs(30)).await;
         }),

@@ -16,6 +16,7 @@ fn crawlers_and_monitors_are_known() {
     ] {
         assert!(is_bot(agent.as_bytes()), "{agent}");
     }
+    assert!(is_bot(b"Googlebot \xe9"), "what is not UTF-8 is searched as well");
 }
 
 #[test]

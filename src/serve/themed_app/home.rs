@@ -14,22 +14,33 @@ use crate::theme::Theme;
 /// What the page of one version depends on.
 #[derive(Debug, Clone)]
 pub(super) struct Home {
-    pub(super) version: VersionCode,
-    pub(super) theme: Theme,
+    /// The parts of the page that are the same for every viewer.
+    top: String,
+    bottom: String,
     /// How long a session goes on after its last visit.
-    pub(super) session_seconds: u64,
+    session_seconds: u64,
 }
 
 #[derive(Template)]
-#[template(path = "home.html")]
-struct Page<'a> {
+#[template(path = "home.html", block = "top")]
+struct Top<'a> {
     version: VersionCode,
     theme: &'a Theme,
+}
+
+/// The viewer's part of the page.
+#[derive(Template)]
+#[template(path = "home.html", block = "main")]
+struct Main {
     session: Session,
     /// How long the session goes on if the viewer does not come back. Every view begins it anew.
     remaining_seconds: u64,
     reason: &'static str,
 }
+
+#[derive(Template)]
+#[template(path = "home.html", block = "bottom")]
+struct Bottom;
 
 /// `/`
 pub(super) async fn home(request: HttpRequest, layer: web::Data<SessionLayer>, home: web::Data<Home>) -> HttpResponse {
@@ -37,15 +48,23 @@ pub(super) async fn home(request: HttpRequest, layer: web::Data<SessionLayer>, h
 }
 
 impl Home {
+    pub(super) fn new(version: VersionCode, theme: &Theme, session_seconds: u64) -> Self {
+        let top = Top { version, theme }.render().expect("a String takes any text");
+        let bottom = Bottom.render().expect("a String takes any text");
+        Self { top, bottom, session_seconds }
+    }
+
     fn page(&self, Entered { session, route, .. }: Entered) -> Result<HttpResponse, RenderError> {
-        let Self { version, ref theme, session_seconds } = *self;
         let session = match session {
             Session::New(receipt) => Session::Here { receipt, is_new: true },
             session => session,
         };
-        let page = Page { version, theme, session, remaining_seconds: session_seconds, reason: in_words(route) };
+        let main = Main { session, remaining_seconds: self.session_seconds, reason: in_words(route) };
+        // A page has about 900 bytes.
         let mut text = String::with_capacity(1024);
-        page.render_into(&mut text)?;
+        text.push_str(&self.top);
+        main.render_into(&mut text)?;
+        text.push_str(&self.bottom);
         Ok(html(StatusCode::OK).body(text))
     }
 }
