@@ -71,7 +71,8 @@ impl Receipt {
         (self.placed.revision, self.touched)
     }
 
-    /// Reads a receipt without its tag. It proves nothing: anybody can write one. `None` if it has another shape.
+    /// Reads a receipt without its tag. It proves nothing: anybody can write one. `None` if it has another shape. The
+    /// tag may be anything.
     pub fn read_unverified(text: &str) -> Option<Self> {
         let (signed, _) = text.rsplit_once('.')?;
         Self::read_signed(signed)
@@ -196,8 +197,8 @@ pub(crate) fn split_tag(text: &str) -> Option<(&str, &Tag)> {
 
 /// Whether one of the keys made this tag. Every key is tried, so that the time does not reveal which one signed.
 pub(crate) fn is_tag(keys: &[Hmac<Sha256>], label: &str, signed: &str, presented: &Tag) -> bool {
-    // Two numbers are compared faster than 32 bytes.
     const { assert!(2 * TAG_BYTES == 32) };
+    // Two numbers are compared faster than 32 bytes.
     let numbers = |tag: &Tag| {
         let (halves, _) = tag.as_chunks();
         [u128::from_ne_bytes(halves[0]), u128::from_ne_bytes(halves[1])]

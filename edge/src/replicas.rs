@@ -84,8 +84,8 @@ pub async fn warm(router: &Router, replicas: &Replicas, now: u64) -> Option<u64>
 }
 
 impl Replicas {
-    /// How long an attempt goes on when nobody waits for it any more. In the function, this begins with the next
-    /// look-up.
+    /// How long an attempt goes on when nobody waits for it any more. In the function, this time begins
+    /// at the next look-up.
     pub const ATTEMPT_LIMIT: Duration = Duration::from_millis(DEADLINE.maximum);
 
     /// Replicas with the default times and table names.
@@ -156,27 +156,26 @@ impl Replicas {
     async fn first_answer(&self, look_up: &LookUp, now: u64, deadline: Instant) -> Option<Answer> {
         let nearest = &self.clients[0];
         let next = self.clients.get(1).unwrap_or(nearest);
-        // A function that was frozen wakes with dead connections. A second attempt at the nearest replica
-        // opens a new connection. Half of the time that is left should be enough for it.
-        let left = deadline.saturating_duration_since(Instant::now());
-        let half_of_the_rest = left.saturating_sub(self.hedge_delay) / 2;
         let wanted = Arc::new(Wanted { tokens: look_up.tokens.clone(), is_plan_wanted: look_up.is_plan_wanted, now });
         let mut attempts = Attempts::default();
-        for (client, patience) in [(nearest, self.hedge_delay), (next, half_of_the_rest)] {
+        for (place, client) in [nearest, next].into_iter().enumerate() {
             attempts.start(client, &self.tables, &wanted);
-            let until = deadline.min(Instant::now() + patience);
-            let answer = attempts.wait(until).await;
+            let begin = Instant::now();
+            // Half of the time that is left should be enough for the third attempt.
+            let patience = if place == 0 { self.hedge_delay } else { deadline.saturating_duration_since(begin) / 2 };
+            let answer = attempts.wait(deadline.min(begin + patience)).await;
             if answer.is_some() || Instant::now() >= deadline {
                 return answer;
             }
         }
+        // A function that was frozen wakes with dead connections. This attempt opens a new one.
         attempts.start(nearest, &self.tables, &wanted);
         attempts.wait_for_all(deadline).await
     }
 }
 
-/// The attempts of one look-up, each in a task of its own. They set no timers: a timer wakes the runtime's thread by a
-/// system call, and most attempts end long before it.
+/// The attempts of one look-up, each in a task of its own. While somebody waits for them, they set no timers of their
+/// own: a new timer often costs a system call, and most attempts end long before it would fire.
 #[derive(Default)]
 struct Attempts {
     running: JoinSet<Result<Answer, IsThrottled>>,
@@ -196,7 +195,8 @@ impl Attempts {
         self.started.push((client.clone(), handle));
     }
 
-    /// Waits for a good answer. It also ends when an attempt fails, so that the next one can start.
+    /// Waits for a good answer. It also ends when an attempt fails, so that the next one can start, unless the table is
+    /// throttled.
     async fn wait(&mut self, until: Instant) -> Option<Answer> {
         while let Ok(ended) = timeout_at(until, self.running.join_next()).await {
             match ended {

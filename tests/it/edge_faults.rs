@@ -163,12 +163,12 @@ async fn a_throttled_table_gets_a_pause() {
 #[actix_web::test]
 async fn attempts_that_fail_hide_no_later_answer_of_another() {
     let (dynamodb, cookie) = session_on_1().await;
-    let slow = Wire::opening_after(dynamodb.endpoint(), Duration::from_secs(2)).await;
+    let slow = Wire::opening_after(dynamodb.endpoint(), Duration::from_secs(3)).await;
     let mut edge = Edge::patient(&[&slow.url, &refusing()]);
-    edge.replicas.hedge_delay = Duration::from_secs(1);
+    edge.replicas.hedge_delay = Duration::from_secs(2);
     // The first attempt has its connection by then. The third one gets none.
     let refuse = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         slow.refuse(true);
     };
     let (decision, ()) = tokio::join!(edge.route(&cookie), refuse);

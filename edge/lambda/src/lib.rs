@@ -90,8 +90,8 @@ impl Router {
         let knowledge = match router.consider(router.read(&request, now), now) {
             Considered::Ready(knowledge) => knowledge,
             considered @ Considered::Needs(_) => runtime.block_on(async {
-                // Connections that were closed since the runtime last ran are noticed first. An attempt on such a
-                // connection would fail.
+                // An attempt on a connection that was closed meanwhile would fail. After this, the tasks of the
+                // connections are awake, and they run before the attempts, which are spawned later.
                 yield_now().await;
                 replicas.complete(router, considered, now).await
             }),
