@@ -1,7 +1,7 @@
 //! What the edge and CloudFront tell an origin about a request.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName};
 use stickshift_contract::{
     EDGE_HEADER, FROM_HEADER, Plan, REVISION_HEADER, ROUTE_HEADER, Route, VERSION_HEADER, VersionCode,
 };
@@ -24,23 +24,29 @@ pub(super) struct EdgeHeaders<'a> {
 const ROUTE: HeaderName = HeaderName::from_static(ROUTE_HEADER);
 const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
 
+/// Whether an edge has sent the request. It says its reason and the version.
+fn has_edge(headers: &HeaderMap) -> bool {
+    headers.contains_key(ROUTE) || headers.contains_key(VERSION)
+}
+
 impl<'a> EdgeHeaders<'a> {
     pub(super) fn read(request: &'a HttpRequest) -> Self {
-        const OTHERS: [HeaderName; 3] = [
+        const NAMES: [HeaderName; 5] = [
+            ROUTE,
+            VERSION,
             HeaderName::from_static(REVISION_HEADER),
             HeaderName::from_static(FROM_HEADER),
             HeaderName::from_static(EDGE_HEADER),
         ];
         let headers = request.headers();
-        let (route, version) = (headers.get(ROUTE), headers.get(VERSION));
-        if route.is_none() && version.is_none() {
+        if !has_edge(headers) {
             return Self::default();
         }
-        let [revision, from, formats] = OTHERS.each_ref().map(|name| text(headers, name));
+        let [route, version, revision, from, formats] = NAMES.each_ref().map(|name| text(headers, name));
         let code = |text: &str| VersionCode::parse(text).ok();
         Self {
-            route: route.and_then(as_text).and_then(Route::parse),
-            version: version.and_then(as_text).and_then(code),
+            route: route.and_then(Route::parse),
+            version: version.and_then(code),
             revision: revision.and_then(|text| text.parse().ok()).filter(|revision| *revision <= Plan::MAX_REVISION),
             from: from.and_then(code),
             formats,
@@ -59,8 +65,7 @@ pub(super) fn is_https(request: &HttpRequest) -> bool {
     const CLOUDFRONT: HeaderName = HeaderName::from_static("cloudfront-forwarded-proto");
     const LOAD_BALANCER: HeaderName = HeaderName::from_static("x-forwarded-proto");
     let headers = request.headers();
-    let has_edge = || headers.contains_key(ROUTE) || headers.contains_key(VERSION);
-    let protocol = text(headers, &CLOUDFRONT).or_else(|| text(headers, &LOAD_BALANCER).filter(|_| !has_edge()));
+    let protocol = text(headers, &CLOUDFRONT).or_else(|| text(headers, &LOAD_BALANCER).filter(|_| !has_edge(headers)));
     protocol == Some("https")
 }
 
@@ -75,9 +80,5 @@ pub(super) fn request_id(request: &HttpRequest) -> String {
 
 /// A header's value, if the request has the header and its value is text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    as_text(headers.get(name)?)
-}
-
-fn as_text(value: &HeaderValue) -> Option<&str> {
-    value.to_str().ok()
+    headers.get(name)?.to_str().ok()
 }

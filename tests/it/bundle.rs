@@ -95,7 +95,7 @@ async fn golden_events_come_out_as_the_core_answers_them() {
         let function = Function::start(node, &config(&[dynamodb.endpoint()]));
         for vector in &golden.vectors {
             let answer = function.invoke(&vector.event).await;
-            assert_eq!(answer, vector.answer, "{} on Node {node}; its log: {}", vector.about, function.log());
+            assert_eq!(answer, vector.answer, "{} {function}", vector.about);
         }
         assert!(function.log().contains("ready with plan revision 7"), "{}", function.log());
     }
@@ -110,10 +110,10 @@ async fn dynamodb_is_spoken_to_by_tls() {
     for node in NODES {
         let variables = [("SSL_CERT_FILE", root.to_str().expect("a path in UTF-8"))];
         let function = Function::start_in(unzip(&config(&[&url])), node, &variables);
-        assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+        assert_eq!(function.reason(&event).await, "record", "{function}");
         // A certificate that nobody vouches for is no DynamoDB.
         let suspicious = Function::start(node, &hurried(config(&[&url])));
-        assert_eq!(suspicious.reason(&event).await, "hint", "on Node {node}; its log: {}", suspicious.log());
+        assert_eq!(suspicious.reason(&event).await, "hint", "{suspicious}");
         assert!(suspicious.log().contains("UnknownIssuer"), "{}", suspicious.log());
     }
 }
@@ -128,7 +128,7 @@ async fn where_the_nearest_replica_fails_the_next_one_answers() {
         for nearest in [&refusing(), &hanging, &throttling(), &unprocessing()] {
             let function = Function::start(node, &config(&[nearest, dynamodb.endpoint()]));
             let reason = function.reason(&event).await;
-            assert_eq!(reason, "record", "{nearest} on Node {node}; its log: {}", function.log());
+            assert_eq!(reason, "record", "{nearest} {function}");
         }
     }
 }
@@ -166,15 +166,15 @@ async fn a_frozen_function_wakes_to_dead_connections_and_looks_up_all_the_same()
             // One that answers by the next replica, so that connections to both are open.
             near.refuse(true);
             near.cut();
-            assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+            assert_eq!(function.reason(&event).await, "record", "{function}");
             near.refuse(false);
-            assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+            assert_eq!(function.reason(&event).await, "record", "{function}");
             function.freeze(true);
             trouble(&near);
             trouble(&next);
             tokio::time::sleep(Duration::from_secs(1)).await;
             function.freeze(false);
-            assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+            assert_eq!(function.reason(&event).await, "record", "{function}");
         }
     }
 }
@@ -190,11 +190,11 @@ async fn a_replica_too_far_to_be_reached_in_time_is_reached_later() {
         let mut config = config(&[&far.url]);
         config["deadline_milliseconds"] = json!(500);
         let function = Function::start(node, &config);
-        assert_eq!(function.reason(&event).await, "hint", "on Node {node}; its log: {}", function.log());
+        assert_eq!(function.reason(&event).await, "hint", "{function}");
         // By then the limit of 3 s is over, but the answer has arrived.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
-        assert!(!function.log().contains("it took more than"), "on Node {node}: {}", function.log());
+        assert_eq!(function.reason(&event).await, "record", "{function}");
+        assert!(!function.log().contains("it took more than"), "{function}");
     }
 }
 
@@ -208,11 +208,11 @@ async fn a_connection_that_was_closed_between_look_ups_fails_no_attempt() {
         let wire = Wire::to(dynamodb.endpoint()).await;
         let function = Function::start(node, &config(&[&wire.url]));
         for _ in 0..5 {
-            assert_eq!(function.reason(&event).await, "record", "on Node {node}; its log: {}", function.log());
+            assert_eq!(function.reason(&event).await, "record", "{function}");
             wire.cut();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert!(!function.log().contains("gave no answer"), "on Node {node}: {}", function.log());
+        assert!(!function.log().contains("gave no answer"), "{function}");
     }
 }
 

@@ -189,25 +189,21 @@ async fn an_attempt_that_hangs_is_given_up() {
 }
 
 #[actix_web::test]
-async fn a_replica_is_reached_although_viewers_go_away() {
-    let (dynamodb, cookie) = session_on_1().await;
-    let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_millis(1500)).await;
-    let edge = Edge::new(&[&far.url], Duration::from_secs(1));
-    let impatient = tokio::time::timeout(Duration::from_millis(100), edge.route(&cookie)).await;
-    assert!(impatient.is_err());
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(edge.route(&cookie).await, went("1", Route::Record));
-}
-
-#[actix_web::test]
 async fn a_replica_too_far_to_be_reached_in_time_is_reached_the_next_time() {
     let (dynamodb, cookie) = session_on_1().await;
-    let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_millis(1500)).await;
-    let edge = Edge::new(&[&far.url], Duration::from_secs(1));
-    assert_eq!(edge.route(&cookie).await, went("2", Route::Hint));
-    // The connection goes on being opened, though nobody waits for it any more.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(edge.route(&cookie).await, went("1", Route::Record));
+    for viewer_goes_away in [false, true] {
+        let far = Wire::opening_after(dynamodb.endpoint(), Duration::from_millis(1500)).await;
+        let edge = Edge::new(&[&far.url], Duration::from_secs(1));
+        if viewer_goes_away {
+            let answer = tokio::time::timeout(Duration::from_millis(100), edge.route(&cookie)).await;
+            assert!(answer.is_err());
+        } else {
+            assert_eq!(edge.route(&cookie).await, went("2", Route::Hint));
+        }
+        // The connection goes on being opened, though nobody waits for it any more.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(edge.route(&cookie).await, went("1", Route::Record), "{viewer_goes_away}");
+    }
 }
 
 #[actix_web::test]

@@ -2,6 +2,7 @@
 //! function instance in AWS's own runtime interface client.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -20,6 +21,8 @@ pub(crate) const NODES: [&str; 2] = ["22", "24"];
 
 /// A function instance that is running.
 pub(crate) struct Function {
+    /// Node's major version.
+    node: String,
     api: web::Data<RuntimeApi>,
     instance: Child,
     log: PathBuf,
@@ -93,7 +96,7 @@ impl Function {
             .stderr(output)
             .spawn()
             .expect("node runs");
-        Self { api, instance, log, _folder: folder }
+        Self { node: node.to_owned(), api, instance, log, _folder: folder }
     }
 
     /// Hands the function an event and returns what it answers.
@@ -134,6 +137,13 @@ impl Function {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.instance.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+/// What to know of it when a test fails.
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on Node {}; its log: {}", self.node, self.log())
     }
 }
 
